@@ -13,6 +13,7 @@ from forestall.core.forecast.experts import PathExpert, event_experts, path_expe
 from forestall.core.forecast.experts.long_trend import LongTrend
 from forestall.core.forecast.pending import ORIGINS_PER_HORIZON, HorizonForecasts, Pending
 from forestall.core.forecast.rates import EventRates
+from forestall.core.forecast.recurrence import RecurringEvents
 from forestall.core.forecast.renewals import Renewals
 from forestall.core.forecast.residuals import Residuals
 
@@ -90,6 +91,7 @@ class Bank:
         self._blend = Hedge(len(self.paths), count, rows, _MEMORY)
         self._calibration = Recalibration(count, rows, _MEMORY)
         self._levels = ConformalLevels(count, rows, (1 - settings.coverage) / 2)
+        self.recurring = RecurringEvents(rows, horizons)
         self._newest: HorizonForecasts | None = None
         """Forecasts already made at the newest column."""
         ratios = np.array(horizons[1:]) / np.array(horizons[:-1])
@@ -111,6 +113,7 @@ class Bank:
             self._calibration,
             self._levels,
             self._renewals,
+            self.recurring,
             *self._pending,
             *self.paths,
         ]
@@ -139,6 +142,7 @@ class Bank:
         self.usual += np.where(frame.fresh, np.abs(self.limit - self.last) - self.usual, np.float32(0)) / memory
         self._attach(frame)
         natural = self._natural(frame, censored)
+        self.recurring.observe(frame, natural, self.limit)
         for index, pending in enumerate(self._pending):
             passed = pending.passed(natural)
             if passed is not None:
@@ -192,19 +196,22 @@ class Bank:
         raw = (weight[:-1] * probability).sum(axis=0)
         errors = self._quantile(horizons, source, self._levels.shares(horizons), trend)
         lower, median, upper = combined + self._levels.bounds(horizons, errors)
+        chance = _at_least_before(self._calibration.apply(horizons, raw, rates[0], familiarity), trend)
+        recurring = self.recurring.combine(frame, horizons, chance, median, upper)
         return HorizonForecasts(
             np.concatenate((maxima, combined[None])),
             lower,
-            median,
-            upper,
+            recurring.median,
+            recurring.upper,
             probability,
             awake[:-1],
             weight[:-1],
             raw,
-            _at_least_before(self._calibration.apply(horizons, raw, rates[0], familiarity), trend),
+            recurring.chance,
             kinds.astype(np.uint8),
             trend,
             None if trend is None else np.array([self._long_trend.slope(frame, index) for index in selected]),
+            recurring.parts,
         )
 
     def _clear_trend(self, frame: Frame, horizons: slice, maximum: Floats, awake: Floats) -> Floats | None:
@@ -377,6 +384,7 @@ class Bank:
         self._rates.learn(index, past.kinds, breached, scored, pending.share)
         base = past.probability[len(self.paths)]
         self._calibration.learn(index, past.chance, base, breached, scored, pending.share)
+        self.recurring.learn(index, past.parts, breached, scored, pending.share)
         # An expert that sleeps is scored like the combination.
         score = np.square(past.chance - breached)
         scores = score + past.awake * (np.square(past.probability - breached) - score)

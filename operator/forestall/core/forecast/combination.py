@@ -42,12 +42,12 @@ class Hedge:
         loss *= np.where(scored, np.float32(1 - share / self._memory), np.float32(1))
         loss += np.float32(share) * np.where(scored, scores, np.float32(0))
 
-    def weights(self, horizons: slice, awake: Floats) -> Floats:
+    def weights(self, horizons: slice, awake: Floats, rows: slice | NDArray[np.intp] = slice(None)) -> Floats:
         """Weights (experts, horizons, rows) that sum to 1; equal until something is scored, 0 for experts that sleep.
 
-        ``awake``, of the same shape: from 0 to 1, how much each expert applies to the case at hand; not 0 for all.
+        ``awake``, of the same shape: how much each expert applies to the case at hand; not 0 for all.
         """
-        loss = self._loss[:, horizons]
+        loss = self._loss[:, horizons, rows]
         least = np.where(awake > 0, loss, np.float32(np.inf)).min(axis=0)
         weight = awake * np.exp(-_RATE * np.maximum(loss - least, 0))
         total = weight.sum(axis=0)

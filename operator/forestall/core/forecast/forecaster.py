@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from forestall.core.forecast.bank import Bank, Censored
+from forestall.core.forecast.event_log import PastEvents, past_events
 from forestall.core.forecast.frame import Frame
 from forestall.core.forecast.settings import ForecastSettings
 from forestall.core.forecast.table import ABSTENTIONS, Abstention, ForecastTable, Limit
-from forestall.core.precision import narrow_limits
+from forestall.core.precision import narrow, narrow_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from forestall.core.forecast.pending import HorizonForecasts
     from forestall.core.series import Key, SeriesMatrix
@@ -34,7 +35,11 @@ class BreachForecaster:
     """
 
     def __init__(
-        self, matrix: SeriesMatrix, horizons: Sequence[float], settings: ForecastSettings | None = None
+        self,
+        matrix: SeriesMatrix,
+        horizons: Sequence[float],
+        settings: ForecastSettings | None = None,
+        remembered: Mapping[Key, tuple[Limit, PastEvents]] | None = None,
     ) -> None:
         steps = sorted({max(1, round(horizon / matrix.step)) for horizon in horizons})
         if not steps:
@@ -51,6 +56,8 @@ class BreachForecaster:
         self._limit = np.zeros(0)  # by row, NaN without one
         self._sign = np.ones(0, dtype=np.float32)
         self._long_trend = np.zeros(0, dtype=np.bool_)
+        self.remembered = dict(remembered or {})
+        """The breaches of series in a past that the matrix does not hold, with their limits."""
         self._column: int | None = None  # newest that was learned from
         self._censored: dict[Key, list[tuple[int, int]]] = {}
 
@@ -80,6 +87,27 @@ class BreachForecaster:
                 disjoint.append(mark)
         self._censored[key] = [*disjoint, (start, end)]
 
+    def remember(self, key: Key, times: ArrayLike, values: ArrayLike, limit: Limit) -> None:
+        """Learn when ``limit`` was passed in a past that is longer than what the matrix holds, so that it may recur.
+
+        ``times`` (s) ascend; points may be farther apart than the matrix's. It is kept while the series and the limit
+        are the same.
+        """
+        points, at = narrow(values), np.asarray(times, dtype=np.float64)
+        finite = np.isfinite(points)
+        sign = np.float32(1 if limit.above else -1)
+        columns = np.array([self._matrix.column(time) for time in at[finite]], dtype=np.int64)
+        apart = max(3, round(1.5 * float(np.median(np.diff(columns))))) if columns.size > 1 else 3
+        past = past_events(
+            columns, sign * points[finite], np.float32(sign * narrow_limits(limit.value)), apart, self._matrix.step
+        )
+        if past is None:
+            return
+        self.remembered[key] = (limit, past)
+        row = self._matrix.rows.get(key)
+        if row is not None and row < self._versions.size and self._versions[row] >= 0:
+            self._banks[row // _CHUNK].recurring.precede(row % _CHUNK, past)
+
     def update(self, now: float) -> None:  # noqa: ARG002 - part of the interface: what is new is in the matrix
         """Learn from all columns that were not learned from yet, and from the whole past of series that are new."""
         head = self._matrix.head
@@ -87,6 +115,7 @@ class BreachForecaster:
             return
         self._cover_rows()
         self._drop_old_marks(head)
+        self.remembered = {key: entry for key, entry in self.remembered.items() if key in self._matrix}
         if self._column is not None:
             for column in range(max(self._column + 1, head - self._matrix.capacity + 1), head + 1):
                 for number, bank in enumerate(self._banks):
@@ -233,9 +262,18 @@ class BreachForecaster:
             marks = [mark._replace(row=index_of[mark.row]) for mark in self._all_marks() if mark.row in index_of]
             for column in range(first, head + 1):
                 bank.advance(Frame(part, slice(0, rows.size), column, bank.sign), marks, head - column)
+        self._precede(bank, rows)
         for number in range(rows[0] // _CHUNK, rows[-1] // _CHUNK + 1):
             in_bank = np.flatnonzero(rows // _CHUNK == number)
             self._banks[number].put(rows[in_bank] - number * _CHUNK, bank, in_bank)
+
+    def _precede(self, bank: Bank, rows: NDArray[np.intp]) -> None:
+        if self.remembered:
+            position = {row: index for index, row in enumerate(rows.tolist())}
+            for key, (limit, past) in self.remembered.items():
+                row = self._matrix.rows.get(key)
+                if row in position and limit == self._limits.get(key):
+                    bank.recurring.precede(position[row], past)
 
     def _frame(self, number: int, column: int) -> Frame:
         bank = self._banks[number]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from forestall.core.forecast.phases import PERIODS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -40,6 +42,9 @@ class HorizonForecasts(NamedTuple):
     """How far clear long trends deviate by their fit alone, 0 without one: (horizons, rows); None: none is clear."""
     slope: Floats | None
     """How fast clear long trends rise, by step, at least 0: (horizons, rows)."""
+    parts: Floats
+    """The probability without recurring events, and with those of each period, NaN where the past says nothing of
+    them: (1 + periods, horizons, rows)."""
 
     def at(self, index: int) -> HorizonForecasts:
         """The forecasts for one of the horizons: the same without that axis."""
@@ -61,13 +66,14 @@ class Pending:
         self._awake = np.zeros((slots, paths + events, rows), dtype=np.float32)
         self._chance = np.zeros((slots, rows), dtype=np.float32)
         self._kinds = np.zeros((slots, events, rows), dtype=np.uint8)
+        self._parts = np.zeros((slots, 1 + len(PERIODS), rows), dtype=np.float32)
         self._open = np.zeros((slots, rows), dtype=np.bool_)
         self._silent = np.zeros((slots, rows), dtype=np.bool_)
         self._safe = np.zeros((slots, rows), dtype=np.bool_)
 
     def state(self) -> list[NDArray[np.generic]]:
         parts = (self._maximum, self._bounds, self._probability, self._awake, self._chance, self._kinds)
-        return [*parts, self._open, self._silent, self._safe]
+        return [*parts, self._parts, self._open, self._silent, self._safe]
 
     def put(self, column: int, view: HorizonForecasts, is_made: NDArray[np.bool_], safe: NDArray[np.bool_]) -> None:
         """Keep the forecasts made at ``column``, where ``is_made``; ``safe``: the limit was not passed already."""
@@ -75,6 +81,7 @@ class Pending:
         self._maximum[slot], self._probability[slot], self._awake[slot] = view.maximum, view.probability, view.awake
         self._bounds[slot, 0], self._bounds[slot, 1] = view.lower, view.upper
         self._chance[slot], self._kinds[slot] = view.raw, view.kinds
+        self._parts[slot] = view.parts
         self._open[slot], self._silent[slot], self._safe[slot] = is_made, is_made, safe
 
     def passed(self, values: Floats) -> NDArray[np.intp] | None:
@@ -104,6 +111,7 @@ class Pending:
             is_made,
             is_reported,
             self._safe[slot],
+            self._parts[slot],
         )
 
     def _slot(self, column: int) -> int:
@@ -123,3 +131,4 @@ class Matured(NamedTuple):
     is_reported: NDArray[np.bool_]
     """Whether the upper bound was passed, as `passed` has reported."""
     safe: NDArray[np.bool_]
+    parts: Floats
