@@ -32,6 +32,7 @@ from forestall.engine.objective_controller import ObjectiveController
 from forestall.engine.objective_status import Findings, Problem
 from forestall.engine.observe import Observer
 from forestall.engine.orphaned_nodes import OrphanedNodeRelease
+from forestall.engine.past_stores import BreachPast
 from forestall.engine.past_traffic import PastTraffic
 from forestall.engine.pause_checker import PauseChecker
 from forestall.engine.permissions import Permissions
@@ -86,7 +87,7 @@ class Engine:
         self._isolation = isolation = Isolation()
         self._watch = QueryPlanner(registry, settings.interval, isolation)
         self._forecasting = Forecasting(settings, isolation)
-        self._observer = Observer(metrics, self._forecasting.matrix, isolation)
+        self._observer = Observer(metrics, self._forecasting.matrix, isolation, BreachPast(self._forecasting))
         self._reads = reads = ReadCache(cluster)  # what deciding rests on, of one cycle
         self._targets = TargetResolver(reads, settings.interval, settings.concurrency, isolation)
         self._coverage = DeclaredCapacityChecker(self._targets, isolation)

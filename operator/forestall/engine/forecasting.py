@@ -44,7 +44,8 @@ class Forecasting:
         }
         table = self._table(limits, now)
         if table is None:
-            self._forecaster = BreachForecaster(self.matrix, self._horizons)  # what it had learned may be half of it
+            # What it had learned may be half of it.
+            self._forecaster = BreachForecaster(self.matrix, self._horizons, remembered=self._forecaster.remembered)
             self._excluded |= {uid: limits[uid] for uid in self._culprits(limits, sorted(limits), now)}
             table = self._table(limits, now)
         signals = {}
@@ -57,6 +58,11 @@ class Forecasting:
         message = "an unexpected error while forecasting; the operator's log has the traceback"
         self.failures |= dict.fromkeys(self._excluded.keys() & readings.keys(), message)
         return signals
+
+    def remember(self, key: Hashable, times: Sequence[float], values: Sequence[float], limit: Limit) -> None:
+        """Learn when a series passed its limit in weeks that the matrix does not hold; see `BreachForecaster`."""
+        if abs(limit.value) <= MAX_VALUE:
+            self._forecaster.remember(key, times, values, limit)
 
     def _table(self, limits: Mapping[str, Limits], now: float) -> ForecastTable | None:
         if self._excluded:

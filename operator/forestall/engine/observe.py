@@ -13,6 +13,7 @@ from forestall.engine.chunked_window import ChunkedWindow, ChunkedWindows, Error
 from forestall.engine.concurrency import at_most, gather_all, within
 from forestall.engine.fair_scheduling import round_robin
 from forestall.engine.indicator_queries import ObjectiveQueries
+from forestall.engine.past_stores import MatrixPast, PastStore
 from forestall.engine.readings import ErrorRatios, Reading, read
 from forestall.engine.source_health import TIMEOUT, SourceHealth, health_of
 from forestall.isolation import Isolation
@@ -20,6 +21,8 @@ from forestall.ports import Answer, Metrics, Query, QueryFailure
 
 _AGAIN = 60.0
 """Seconds after which the whole window is queried again when there was no answer."""
+_LONG_PASTS_AT_ONCE = 10
+"""The number of queries whose last weeks are fetched in one cycle: they are many points, and nothing waits for them."""
 _FORGOTTEN = 120
 """After how many intervals without data a series is dropped."""
 
@@ -27,11 +30,21 @@ _FORGOTTEN = 120
 class Observer:
     """Sends all queries of a cycle together, and appends their values to the matrix of series."""
 
-    def __init__(self, metrics: Metrics, matrix: SeriesMatrix, isolation: Isolation | None = None) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        matrix: SeriesMatrix,
+        isolation: Isolation | None = None,
+        long_past: PastStore | None = None,
+    ) -> None:
+        """``long_past``: where the weeks before the matrix go, whose breaches may recur."""
         self._metrics = metrics
         self._isolation = isolation or Isolation()
         self._matrix = matrix
-        self._backfiller = Backfiller(metrics, matrix, self._isolation)
+        self._backfiller = Backfiller(metrics, MatrixPast(matrix), self._isolation)
+        self._long_past = (
+            Backfiller(metrics, long_past, self._isolation, _LONG_PASTS_AT_ONCE) if long_past is not None else None
+        )
         self._window_shares: dict[str, tuple[float, ErrorRatio]] = {}  # by objective: when it was asked, and the answer
         self._windows = ChunkedWindows(metrics)
         self.clocks: Mapping[str, ClockOffset] = {}
@@ -145,8 +158,14 @@ class Observer:
         readings: Mapping[str, Sequence[Reading]] | None = None,
         end: float = math.inf,
     ) -> int:
-        """Fetch the history of new queries; see `Backfiller.run`."""
-        return await self._backfiller.run(questions, at, seconds, readings or {}, end)
+        """Fetch the history of new queries; see `Backfiller.run`.
+
+        Where every query has its last day, the last weeks of a few of them follow.
+        """
+        waiting = await self._backfiller.run(questions, at, seconds, readings or {}, end)
+        if waiting == 0 and self._long_past is not None:
+            await self._long_past.run(questions, at, 0, readings or {}, at_most(seconds / 2, end))
+        return waiting
 
     async def read_windows(
         self,
@@ -182,8 +201,10 @@ class Observer:
 
     def retain(self, questions: Mapping[str, ObjectiveQueries], at: float) -> None:
         """Forget objectives that are deleted, and series that queries have not returned for long."""
-        present = {query.query for queries_of_objective in questions.values() for query in queries_of_objective.watched}
+        present = [query for queries_of_objective in questions.values() for query in queries_of_objective.watched]
         self._backfiller.retain(present)
+        if self._long_past is not None:
+            self._long_past.retain(present)
         self._window_shares = {uid: share for uid, share in self._window_shares.items() if uid in questions}
         self._windows.retain(frozenset(questions))
         watched = {

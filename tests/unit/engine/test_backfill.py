@@ -13,6 +13,7 @@ from forestall.api.metric_source import NamespaceShare
 from forestall.core.series import SeriesMatrix
 from forestall.engine.backfill import Backfiller
 from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries
+from forestall.engine.past_stores import MatrixPast
 from forestall.engine.readings import Reading
 from forestall.isolation import Isolation
 from forestall.ports import Labels, Query, QueryFailure, RangeSeries
@@ -66,7 +67,7 @@ class Case:
     def __init__(self):
         self.past = Past()
         self.matrix, self.isolation = SeriesMatrix(STEP, CAPACITY), Isolation()
-        self.filler = Backfiller(self.past, self.matrix, self.isolation)
+        self.filler = Backfiller(self.past, MatrixPast(self.matrix), self.isolation)
 
     def run(self, *objectives, at=NOW, seconds=0.0, readings=(), end=math.inf):
         questions = {str(number): queries for number, queries in enumerate(objectives)}
@@ -90,7 +91,7 @@ def test_a_past_is_fetched_once_and_again_where_it_was_forgotten(case):
     query = watched("a")
     case.run(asked(query))
     case.run(asked(query))
-    case.filler.retain({query.query})
+    case.filler.retain([query])
     case.run(asked(query))
     assert case.past.batches == [["a"]]
     case.filler.retain(())
@@ -160,7 +161,7 @@ def test_a_refusal_is_forgotten_with_its_query(case):
     case.past.refused = {"a"}
     for _ in range(3):
         case.run(asked(query))
-    case.filler.retain({query.query})
+    case.filler.retain([query])
     assert case.filler.is_settled(query.query)
     case.filler.retain(())
     assert not case.filler.is_settled(query.query)

@@ -105,8 +105,8 @@ class Picky(BreachForecaster):
     error: BaseException = RuntimeError("overflow")
     made = 0
 
-    def __init__(self, *args):
-        super().__init__(*args)
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
         type(self).made += 1
         self.limits: dict[Any, Limit] = {}
 
