@@ -14,9 +14,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.forecast import cost, data, leaks, protocol
+from benchmarks.forecast import cost, data, leaks, protocol, recurring
 
+_PARTS = ("skill", "recurring", "leaks", "cost")
 _CHECKS = (4, 5)
+_STEPS = (300, 60, 30)
+"""Steps (s) of the series with recurring events."""
 _STRETCHES = (1, 5)
 """Seeds of the parts with injected leaks; nothing was chosen with the second one in view."""
 
@@ -26,10 +29,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=os.environ.get("FORESTALL_BENCH_DATA"))
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/forecast.json"))
-    parser.add_argument("--only", choices=("skill", "leaks", "cost"), action="append")
+    parser.add_argument("--only", choices=_PARTS, action="append")
     parser.add_argument("--series", type=int, default=50_000, help="series of the cost measurement")
     chosen = parser.parse_args()
-    parts = chosen.only or ["skill", "leaks", "cost"]
+    parts = chosen.only or _PARTS
     checks = {f"{name}-{seed}": values for seed in _CHECKS for name, values in data.generated(seed).items()}
     sets = {"generated": data.generated(), "generated-checks": checks}
     if chosen.data:
@@ -37,6 +40,8 @@ def main() -> None:
     results: dict[str, object] = {}
     if "skill" in parts:
         results["skill"] = {name: _skill(name, series) for name, series in sets.items()}
+    if "recurring" in parts:
+        results["recurring"] = {f"{step}s-{seed}": _recurring(step, seed) for seed in (1, *_CHECKS) for step in _STEPS}
     if "leaks" in parts:
         results["leaks"] = {
             f"{name}-{stretches}": _leaks(name, series, stretches)
@@ -48,6 +53,15 @@ def main() -> None:
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
     chosen.output.write_text(json.dumps(results, indent=1) + "\n")
     print(f"\nwritten to {chosen.output}")
+
+
+def _recurring(step: int, seed: int) -> dict[str, Any]:
+    result = recurring.measure(step, seed)
+    print(f"\nrecurring events, a step of {step} s, seed {seed}")
+    for kind, score in result.items():
+        recall, lead = ("-" if score[name] is None else f"{score[name]:.2f}" for name in ("recall", "lead"))
+        print(f"{kind:20} {score['events']:5} events, recall {recall}, lead {lead}, {score['false_a_week']:.2f} false")
+    return result
 
 
 def _skill(name: str, series: data.Series) -> dict[str, object]:
