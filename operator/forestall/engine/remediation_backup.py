@@ -19,7 +19,7 @@ from forestall.engine.objective_status import named
 from forestall.engine.snapshot import Snapshot
 from forestall.errors import ClusterError, Forbidden, NotFound
 from forestall.isolation import Isolation
-from forestall.registry import Registry
+from forestall.registry import Namespace, Registry
 from forestall.remediation import RemediationReconciler, RetentionNeeds
 from forestall.remediation.backup import from_records, to_back_up, to_records
 
@@ -169,6 +169,8 @@ class RemediationBackup:
         self, reconciler: RemediationReconciler, remediation: Remediation, now: float, until: float
     ) -> Remediation | None:
         """Create one again; return it as created, or as in the backup; None where its namespace is deleted."""
+        if self._is_of_deleted_namespace(remediation):
+            return None
         try:
             async with asyncio.timeout_at(_half_way(until)):
                 restored = await reconciler.restore(remediation, now)
@@ -189,6 +191,13 @@ class RemediationBackup:
             )
         self._registry.put(Remediation.KIND, restored.dump())
         return restored
+
+    def _is_of_deleted_namespace(self, remediation: Remediation) -> bool:
+        """Say whether the namespace was deleted and created again since; both times are by the API server's clock."""
+        namespace = self._registry.get(Namespace, remediation.namespace)
+        since = None if namespace is None else namespace.metadata.creation_timestamp
+        created = remediation.metadata.creation_timestamp
+        return created is not None and since is not None and created < since
 
     def _retain(self, snapshot: Snapshot) -> None:
         """Forget deleted objectives whose backup is empty."""

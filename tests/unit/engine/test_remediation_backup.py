@@ -281,6 +281,21 @@ def test_deleted_namespace_is_not_written_to_forever():
         assert operator.begin().remediations == []
 
 
+@pytest.mark.parametrize(("created", "count"), [("2026-01-01T00:00:00Z", 1), ("2026-01-01T00:00:10Z", 0)])
+def test_a_namespace_that_is_created_again_gets_nothing_back(created, count):
+    """Kind: identity by name. Within one cycle a namespace is deleted, and another of its name is there."""
+    past = remediation(1, "Failed", NOW - 60)
+    past["metadata"]["creationTimestamp"] = "2026-01-01T00:00:05Z"
+    store = a_store(past)
+    operator = Operator(store)
+    operator.begin()
+    store.objects.clear()
+    store.put("Namespace", "shop", metadata={"namespace": None, "uid": "another", "creationTimestamp": created})
+    for _ in range(2):
+        assert len(operator.begin().remediations) == count
+    assert len(store.remediations) == count
+
+
 def test_many_deletions_at_once_all_count_and_are_restored_over_cycles():
     past = [remediation(n, "Failed", NOW - n, rung=2, objective="web") for n in range(1, AT_ONCE // 3)]
     past += [remediation(n, "Failed", NOW - n, rung=2, objective="api") for n in range(1, AT_ONCE // 3)]
