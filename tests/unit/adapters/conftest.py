@@ -1,6 +1,7 @@
 """A source in memory, whose answers are parsed like HTTP responses."""
 
 import re
+import ssl
 
 import orjson
 import pytest
@@ -63,6 +64,12 @@ def fake_source(monkeypatch):
     monkeypatch.setattr("forestall.adapters.prometheus.source.Connection", lambda endpoint: source)
     monkeypatch.setattr("forestall.adapters.prometheus.source._BACKOFF", wait_none())
     return source
+
+
+@pytest.fixture
+def no_system_certificates(monkeypatch):
+    """Skip to load the certificates of the system, which takes longer than a test of a server that has none."""
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_: None)
 
 
 @pytest.fixture

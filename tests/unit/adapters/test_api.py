@@ -64,7 +64,7 @@ async def access(server: Server) -> AsyncIterator[Access]:
 
 
 @pytest.fixture
-async def api(access: Access) -> AsyncIterator[Api]:
+async def api(access: Access, no_system_certificates: None) -> AsyncIterator[Api]:
     async with Api(access) as api:
         yield api
 

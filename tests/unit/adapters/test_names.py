@@ -61,7 +61,7 @@ def server() -> Server:
 
 
 @pytest.fixture
-async def cluster(server: Server) -> AsyncIterator[KubernetesCluster]:
+async def cluster(server: Server, no_system_certificates: None) -> AsyncIterator[KubernetesCluster]:
     runner = web.ServerRunner(web.Server(server), shutdown_timeout=0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

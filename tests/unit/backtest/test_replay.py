@@ -339,7 +339,7 @@ def test_the_example_history_matches_its_generator(root):
 def test_no_more_policies_decide_than_in_the_operator(objective, policy, values):
     """The first by name decide for an objective, and one more takes nothing from them."""
     policies = [policy(name=f"policy-{number:02}") for number in range(MOST_FOR_ONE + 1)]
-    _, (record,) = run([objective(), *policies], [column(values)])
+    _, (record,) = run([objective(), *policies], [column(values)], end=START + (LEARNED + 5) * STEP)
     assert [each.name for each in record.policies] == [f"policy-{number:02}" for number in range(MOST_FOR_ONE)]
 
 

@@ -51,6 +51,8 @@ def history(tmp_path):
 
 
 QUICK = ("--step", "2m", "--last", "3h", "--learn", "4h")
+SHORT = ("--step", "2m", "--last", "20m", "--learn", "2h")
+"""Too short for a breach, for what is not about the forecasts."""
 
 
 def test_files_are_enough(program, slo, history, tmp_path):
@@ -127,7 +129,7 @@ def test_history_without_an_indicator_is_refused(program, slo, history):
 
 def test_objectives_of_the_cluster(program, cluster, history):
     cluster.put("ServiceLevelObjective", "shop", spec=SPEC, status={"state": "AtRisk"})
-    code, out, _ = program("backtest", "--history", history, *QUICK)
+    code, out, _ = program("backtest", "--history", history, *SHORT)
     assert code == 0
     assert "shop/shop" in out
 
@@ -135,10 +137,10 @@ def test_objectives_of_the_cluster(program, cluster, history):
 def test_forbidden_admin_objects_are_left_out(program, cluster, history):
     cluster.put("ServiceLevelObjective", "shop", spec=SPEC)
     cluster.failures["find", "Guardrail"] = Forbidden("guardrails is forbidden")
-    code, _, err = program("backtest", "--history", history, *QUICK)
+    code, _, err = program("backtest", "--history", history, *SHORT)
     assert (code, err) == (0, "note: every Guardrail is left out: guardrails is forbidden\n")
     cluster.failures["find", "ServiceLevelObjective"] = Forbidden("not yours")
-    code, _, err = program("backtest", "--history", history, *QUICK)
+    code, _, err = program("backtest", "--history", history, *SHORT)
     assert code == 1
     assert "not yours" in err
 

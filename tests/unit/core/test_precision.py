@@ -1,6 +1,7 @@
 """Kind: touching is not passing. A value and its limit are compared in one precision, wherever they meet."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -140,29 +141,53 @@ def test_a_probability_below_its_threshold_is_not_displayed_as_the_threshold(sha
     assert format_percent_pair(share, other) == texts
 
 
-def learned(values: np.ndarray, limit: float, *, above: bool) -> tuple[float, bool]:
-    """Return the rate of breaches that was learned from `values`, and whether the newest one is said to be one."""
-    matrix = SeriesMatrix(STEP, values.size)
+def learned_together(cases: Sequence[tuple[np.ndarray, float, bool]]) -> list[tuple[float, bool]]:
+    """Return the rate of breaches that was learned from each history with its limit (whether above), and whether the
+    newest value is said to be one. The histories are of the same length.
+    """
+    matrix = SeriesMatrix(STEP, cases[0][0].size)
     forecaster = BreachForecaster(matrix, [HORIZON])
-    forecaster.set_limits({"load": Limit(limit, above)})
-    times = START + STEP * np.arange(values.size)
-    matrix.backfill("load", times, values)
+    forecaster.set_limits({key: Limit(limit, above) for key, (_, limit, above) in enumerate(cases)})
+    times = START + STEP * np.arange(cases[0][0].size)
+    for key, (values, _, _) in enumerate(cases):
+        matrix.backfill(key, times, values)
     forecaster.update(float(times[-1]))
-    forecast = forecaster.forecast(float(times[-1])).at("load")
-    assert forecast.abstained is None
-    certain = forecast.probability[-1] == 1.0
-    assert certain == (forecast.probability_within(0.0) == 1.0)
-    return float(forecaster.opinions()["climatology-24"][0, 0]), certain
+    table, rates = forecaster.forecast(float(times[-1])), forecaster.opinions()["climatology-24"][0]
+    result = []
+    for key in range(len(cases)):
+        forecast = table.at(key)
+        assert forecast.abstained is None
+        certain = forecast.probability[-1] == 1.0
+        assert certain == (forecast.probability_within(0.0) == 1.0)
+        result.append((float(rates[matrix.rows[key]]), certain))
+    return result
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(cases().filter(lambda case: 1e-20 < abs(case[1]) < 1e20 and abs(case[0]) < 1e21))
-def test_forecast_risk_backtest_and_baselines_agree_on_what_is_past(case):
+def learned(values: np.ndarray, limit: float, *, above: bool) -> tuple[float, bool]:
+    """Return what was learned from a single history."""
+    (result,) = learned_together([(values, limit, above)])
+    return result
+
+
+known_cases = cases().filter(lambda case: 1e-20 < abs(case[1]) < 1e20 and abs(case[0]) < 1e21)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(st.lists(known_cases, min_size=5, max_size=5))
+def test_forecast_risk_backtest_and_baselines_agree_on_what_is_past(drawn):
+    """Several cases are learned together, which hardly takes longer than one."""
+    histories = []
+    for value, limit, above in drawn:
+        safe = limit - abs(limit) * 0.5 * (1 if above else -1)
+        histories.append((np.tile([safe, safe, safe, value], 20), limit, above))
+    for case, (values, _, _), (rate, certain) in zip(drawn, histories, learned_together(histories), strict=True):
+        agree(case, values, rate, certain=certain)
+
+
+def agree(case: tuple[float, float, bool], values: np.ndarray, rate: float, *, certain: bool) -> None:
+    """Check that all that judge whether the value of a case is past its limit say the same."""
     value, limit, above = case
     past = passes(value, limit, above=above)
-    safe = limit - abs(limit) * 0.5 * (1 if above else -1)
-    values = np.tile([safe, safe, safe, value], 20)
-    rate, certain = learned(values, limit, above=above)
     assert certain == past == signal(value, limit, above=above).breached
     assert rate > 0.9 if past else rate < 0.1  # every horizon has had the value once
     flags = score.past_limit(values, limit, above=above)

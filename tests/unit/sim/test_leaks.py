@@ -63,7 +63,7 @@ async def test_forestall_restarts_only_services_that_leak(leaky, make_service):
         [4 * EACH] * HOURS * 60, 4, min_replicas=4, max_replicas=4, base=0.85, work=0.05, start_up=60.0
     )
     services = [leaky(2.5), steady]
-    outcome = await run(services, FixedReplicas(), leaks.setup(len(services), 60.0))
+    outcome = await run(services, FixedReplicas(), leaks.setup(len(services), 120.0))
     assert {number for _, number in outcome.restarts} == {0}
     assert 1 <= len(outcome.restarts) <= 2
     assert compute_figures(outcome.record, 99.0)[0].crashes == 0

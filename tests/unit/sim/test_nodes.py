@@ -144,7 +144,7 @@ async def test_an_alert_leaves_the_last_node(make_service):
 async def test_forestall_cordons_a_node_before_its_disk_is_full(make_filling):
     services = [make_filling()]
     without = await run(services, Hpa(np.array([0.7])))
-    acting = await run(services, Hpa(np.array([0.7])), arena.setup(1, 60.0, "10m"))
+    acting = await run(services, Hpa(np.array([0.7])), arena.setup(1, 120.0, "10m"))
     assert without.record.failed.sum() >= 3
     assert acting.record.failed.sum() == 0
     assert {node for _, _, node in acting.cordons} == {0}

@@ -24,9 +24,9 @@ SURGE = [*[50.0] * 20, *np.linspace(50, 500, 40), *[500.0] * 20, *np.linspace(50
 PAST = [50.0] * 120 + SURGE
 
 
-def recommended(services, *, autoscalers):
+def recommended(services, *, autoscalers, interval=60.0):
     tunings = [PolicyTuning(headroom=0.2)] * len(services)
-    return recommended_setup(services, tunings, autoscalers=autoscalers, interval=60.0)
+    return recommended_setup(services, tunings, autoscalers=autoscalers, interval=interval)
 
 
 @given(st.integers(0, 10_000), st.sampled_from([15.0, 180.0, 600.0]), st.floats(0.2, 0.9))
@@ -87,7 +87,7 @@ async def test_forestall_alone_scales_the_workload(make_service):
 async def test_the_steps_are_consistent_for_many_services_that_come_at_risk_together(make_service):
     count = 21  # more than a cluster's storm breaker lets act
     services = [make_service(SURGE[:70], 4, past=PAST, min_replicas=3, start_up=120.0)] * count
-    outcome = await run(services, Keda(np.full(count, 0.9)), recommended(services, autoscalers=True))
+    outcome = await run(services, Keda(np.full(count, 0.9)), recommended(services, autoscalers=True, interval=120.0))
     assert len({outcome.changes[n] for n in range(count)}) == 1, "what is alike fares alike"
     assert outcome.remediations
     for remediation in outcome.remediations:
