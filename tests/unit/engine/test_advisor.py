@@ -242,7 +242,7 @@ def test_few_namespaces_are_named_in_which_a_policy_means_others(namespaces, tol
     assert ready(*bodies, selecting, of="early") == ("False", "NoObjectivesSelected", message + hint)
 
 
-def test_who_selects_everything_means_its_own_namespace():
+def test_policy_selects_objectives_of_its_own_namespace_only():
     message = "no objective in this namespace has the labels of spec.objectives"
     assert ready(objective(namespace="b"), policy(), of="early") == ("False", "NoObjectivesSelected", message)
     expressions = {"matchExpressions": [{"key": "team", "operator": "Exists"}]}

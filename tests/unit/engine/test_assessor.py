@@ -36,13 +36,13 @@ def snapshot(slo, *policies):
     return Snapshot({slo.uid: slo}, {slo.uid: list(policies)}, [], [])
 
 
-def test_who_has_no_policy_is_at_risk_from_the_usual_probability(assessor, slo, make_policy):
+def test_objective_without_a_policy_is_at_risk_from_a_probability_of_80_percent(assessor, slo, make_policy):
     policies = [make_policy(when={"probability": p}) for p in (0.9, 0.6)]
     assert assessor.thresholds(snapshot(slo)) == {"o-1": 0.8}
     assert assessor.thresholds(snapshot(slo, *policies)) == {"o-1": 0.6}
 
 
-def test_what_goes_wrong_with_a_threshold_leaves_the_usual_one(assessor, slo):
+def test_error_while_a_threshold_is_computed_leaves_the_default(assessor, slo):
     with capture_logs():
         assert assessor.thresholds(Snapshot({"o-1": slo}, {}, [], [])) == {"o-1": 0.8}
 
@@ -133,7 +133,7 @@ def test_an_episode_ends_when_the_risk_was_gone_for_ten_intervals_and_not_by_wha
     assert advanced(assessor, slo, ObjectiveState.HEALTHY, now=NOW + 1330).since == ""
 
 
-def test_what_is_remembered_counts_before_what_is_written_and_is_forgotten_with_the_objective(assessor, slo):
+def test_episode_in_memory_precedes_the_one_in_the_status_until_the_objective_is_deleted(assessor, slo):
     body = {**slo.dump(), "status": {"episode": {"number": 7, "since": stamp(NOW - 600)}}}
     written = ServiceLevelObjective.read(body)
     assert advanced(assessor, written, ObjectiveState.AT_RISK).number == 7
@@ -143,7 +143,7 @@ def test_what_is_remembered_counts_before_what_is_written_and_is_forgotten_with_
     assert list(assessor.episodes) == ["o-1"]
 
 
-def test_what_was_decided_in_an_episode_is_noted_in_it(assessor, slo, make_remediation):
+def test_remediations_of_an_episode_are_recorded_in_it(assessor, slo, make_remediation):
     assessor.episodes = {"o-1": Episode(number=1, since=stamp(NOW))}
     decided = make_remediation("Verifying", episode=1)
     held = Snapshot({"o-1": slo}, {"o-1": []}, [decided], [])
@@ -160,7 +160,7 @@ def test_advice_is_told_with_the_findings(assessor, slo):
 
 
 @pytest.mark.parametrize("state", [ObjectiveState.AT_RISK, ObjectiveState.BREACHED, ObjectiveState.HEALTHY])
-def test_a_victim_knows_what_it_suffers_from(assessor, slo, state):
+def test_findings_of_a_victim_name_the_objective_it_depends_on(assessor, slo, state):
     database = ServiceLevelObjective.read(
         {**slo.dump(), "metadata": {**slo.dump()["metadata"], "name": "database", "uid": "o-2"}}
     )

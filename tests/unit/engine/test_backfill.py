@@ -117,13 +117,13 @@ def reading(query, *, values=0, reason=None):
         (1, "ShareExhausted", False),
     ],
 )
-def test_what_was_not_answered_is_not_asked_for_its_past(case, values, reason, fetched):
+def test_history_is_requested_only_for_queries_with_a_reading(case, values, reason, fetched):
     query = watched("a")
     assert case.run(asked(query), readings=[reading(query, values=values, reason=reason)]) == 0
     assert case.past.batches == [["a"]] * fetched
 
 
-def test_what_is_refused_is_asked_three_times_and_then_ever_later(case):
+def test_refused_history_is_requested_three_times_and_then_at_growing_intervals(case):
     query = watched("a")
     case.past.refused = {"a"}
     settled, cycles = [], []
@@ -142,7 +142,7 @@ def test_what_is_refused_is_asked_three_times_and_then_ever_later(case):
     assert len(case.matrix) == 1
 
 
-def test_what_had_no_past_begins_anew_once_it_has_one(case):
+def test_counter_of_refusals_restarts_once_history_was_returned(case):
     query = watched("a")
     case.past.refused = {"a"}
     for _ in range(2):
@@ -167,7 +167,7 @@ def test_a_refusal_is_forgotten_with_its_query(case):
     assert not case.filler.is_settled(query.query)
 
 
-def test_those_that_were_refused_come_last_and_every_namespace_in_turn(case):
+def test_refused_queries_come_last_and_namespaces_take_turns(case):
     queries = [watched("a"), watched("b"), watched("c"), watched("x", "bank")]
     case.past.refused = {"a"}
     case.run(asked(queries[0]))
@@ -203,7 +203,7 @@ def test_a_first_query_is_fetched_whatever_its_size_and_another_namespace_has_it
     assert case.past.batches == [["a", "x"]]
 
 
-def test_it_goes_on_for_some_seconds_and_at_least_once(case):
+def test_backfill_ends_after_its_time_and_fetches_at_least_one_batch(case):
     queries = [watched(f"q{number}") for number in range(120)]
     case.past.takes = 2.0
     assert case.run(asked(*queries), seconds=1.0) == 70
@@ -213,14 +213,14 @@ def test_it_goes_on_for_some_seconds_and_at_least_once(case):
 
 
 @pytest.mark.parametrize(("values", "sizes"), [(25_000, [2, 1]), (25_001, [1, 1, 1])])
-def test_so_many_points_are_in_memory_at_once(case, values, sizes):
+def test_points_fetched_in_one_batch_are_bounded(case, values, sizes):
     queries = [watched(name) for name in "abc"]
     readings = [reading(query, values=values) for query in queries]
     case.run(asked(*queries, points=10_000_000), readings=readings, seconds=60.0)
     assert [len(batch) for batch in case.past.batches] == sizes
 
 
-def test_a_source_that_hangs_keeps_no_other_waiting_and_counts_as_a_refusal(case):
+def test_hanging_source_delays_no_other_and_counts_as_a_refusal(case):
     query, other = watched("a"), watched("b")
     case.past.hangs = {"slow"}
     for _ in range(3):

@@ -184,7 +184,7 @@ def test_of_equal_probabilities_the_sooner_breach_comes_first_and_then_the_name(
     assert [s.indicator for s in causes([late, other], TRIGGER)] == ["cpu", "load"]
 
 
-def test_what_meets_the_trigger_just_meets_it(pod):
+def test_signal_at_exactly_the_probability_of_the_trigger_meets_it(pod):
     assert len(signals_meeting([pod("a", 0.8), pod("b", 0.79)], TRIGGER)) == 1
 
 
@@ -195,7 +195,7 @@ def test_only_pods_of_the_indicator_are_remembered_those_of_unknown_risk_last(po
     assert pods_of("Evict", signals[3], signals) == ["d", "x" * 253, "b", "a"]
 
 
-def test_of_many_pods_none_is_known_to_be_new(decided, pod):
+def test_no_pod_counts_as_new_where_the_recorded_pods_are_incomplete(decided, pod):
     full = decided(*(f"p{number}" for number in range(256)), action={"restart": {}})
     assert len(signals_of(full, [pod("p1"), pod("new")])) == 2
     nearly = decided(*(f"p{number}" for number in range(255)), action={"restart": {}})
@@ -241,7 +241,7 @@ def test_what_is_tried_for_the_objective_is_spent_for_every_cause(decided, pod):
     assert concerns(decided(action={"notify": {"channel": "pager"}}), pod("b"), "made-anew")
 
 
-def test_the_worst_of_what_is_fresh_speaks(pod, make_signal):
+def test_worst_signal_is_chosen_among_those_with_fresh_data(pod, make_signal):
     assert worst_fresh([pod("a", 0.9, fresh=False), pod("b", 0.2), pod("c", 0.5)]) == pod("c", 0.5)
     young = pod("a", abstained=Abstention.SHORT_HISTORY)
     assert worst_fresh([young]) is young

@@ -321,7 +321,7 @@ async def test_one_request_looks_at_so_many_moments_and_at_one_piece_at_least(le
 
 
 @pytest.mark.parametrize(("late", "share"), [(1, 0.1), (2, 0.1), (3, "SourceTimeout")])
-async def test_two_pieces_may_be_missing_at_the_end_of_a_window_that_was_whole(late, share):
+async def test_last_two_pieces_may_be_missing_from_a_window_that_was_complete(late, share):
     case = Reading()
     await case.read_all()
     case.metrics.failures["sli:all"] = TIMEOUT
@@ -352,7 +352,7 @@ async def test_a_clock_that_was_set_back_does_not_keep_pieces_from_being_asked_f
 
 
 @pytest.mark.parametrize(("bad", "total", "share"), [(30.0, 20.0, 1.0), (0.0, 10.0, 0.0), (0.0, 0.0, "NoData")])
-async def test_a_share_is_between_none_and_all_of_what_there_was(bad, total, share):
+async def test_error_ratio_of_a_window_is_between_0_and_1(bad, total, share):
     case = Reading()
     case.metrics.bad, case.metrics.all = bad, total
     assert await case.read_all() == share

@@ -94,7 +94,7 @@ async def after(seconds, result):
     return result
 
 
-def test_what_has_not_ended_in_time_is_none():
+def test_result_of_a_task_that_missed_the_deadline_is_none():
     async def results():
         until = asyncio.get_running_loop().time() + 2.0
         return await within(until, (after(1.0, "a"), after(3.0, "b"), after(0.0, "c")))
@@ -102,7 +102,7 @@ def test_what_has_not_ended_in_time_is_none():
     assert run(results()) == ["a", None, "c"]
 
 
-async def test_a_timeout_of_its_own_is_an_error():
+async def test_timeout_raised_by_a_task_itself_is_raised():
     async def times_out():
         raise TimeoutError("its own")
 
@@ -110,7 +110,7 @@ async def test_a_timeout_of_its_own_is_an_error():
         await within(asyncio.get_running_loop().time() + 60.0, (times_out(),))
 
 
-def test_a_time_is_no_later_than_the_end():
+def test_deadline_of_a_part_is_no_later_than_that_of_the_whole():
     async def times():
         await asyncio.sleep(10.0)
         return at_most(5.0, 100.0), at_most(5.0, 12.0)
@@ -118,7 +118,7 @@ def test_a_time_is_no_later_than_the_end():
     assert run(times()) == (15.0, 12.0)
 
 
-async def test_one_alone_runs_in_the_task_of_its_caller():
+async def test_single_awaitable_runs_in_the_task_of_its_caller():
     async def task():
         return asyncio.current_task()
 
@@ -128,7 +128,7 @@ async def test_one_alone_runs_in_the_task_of_its_caller():
     assert first is not second
 
 
-async def test_what_a_thread_returns_and_raises_is_passed_on():
+async def test_result_and_error_of_a_thread_are_passed_on():
     assert await aside(lambda a, b: a + b, 1, b=2) == 3
     with pytest.raises(Conflict, match="x"):
         await aside(lambda: (_ for _ in ()).throw(Conflict("x")))

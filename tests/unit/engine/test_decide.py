@@ -250,7 +250,7 @@ def case_of(slo, policy, *signals, **more):
     return Evaluation(slo, policy, list(signals), 1, None, {}, **more)
 
 
-async def test_what_a_policy_decides_is_told_in_full(decider, slo, make_policy, make_signal):
+async def test_decision_of_a_policy_has_all_its_fields(decider, slo, make_policy, make_signal):
     policy = make_policy(actions=[EVICT])
     scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
     case = case_of(slo, policy, make_signal(labels=[("pod", "a")]))
@@ -295,7 +295,7 @@ async def test_a_recheck_without_its_objective_or_without_data_says_so(
     )
 
 
-async def test_guards_that_were_not_asked_can_not_be_asked_again(decider, slo, make_policy, make_signal):
+async def test_recheck_needs_the_guard_input_of_the_decision(decider, slo, make_policy, make_signal):
     policy = make_policy(actions=[EVICT])
     scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
     _, proposal = await decider.decide(scene, case_of(slo, policy, make_signal(labels=[("pod", "a")])), 1000.0)
@@ -304,7 +304,7 @@ async def test_guards_that_were_not_asked_can_not_be_asked_again(decider, slo, m
 
 
 @pytest.mark.parametrize(("risk_since", "began"), [(None, 900.0), (400.0, 400.0), (950.0, 900.0)])
-async def test_an_action_is_aimed_with_the_time_since_when_there_is_a_risk(
+async def test_target_is_chosen_with_the_start_of_the_risk(
     decider, slo, make_policy, make_signal, monkeypatch, risk_since, began
 ):
     policy = make_policy(actions=[EVICT], when={"probability": 0.8})
@@ -323,7 +323,7 @@ async def test_an_action_is_aimed_with_the_time_since_when_there_is_a_risk(
     assert aims == [("Evict", "checkout", {"pod": "a"}, began)]
 
 
-async def test_a_trigger_that_an_objective_does_not_meet_any_more_begins_anew(decide):
+async def test_trigger_must_last_anew_after_it_was_not_met(decide):
     when = {"when": {"probability": 0.8, "for": "5m"}}
     assert (await decide(EVICT, now=1000.0, **when))[0] == "NotSustained"
     assert (await decide(EVICT, now=1200.0, probabilities={"a": 0.5}, **when))[0] == "BelowThreshold"
@@ -332,7 +332,7 @@ async def test_a_trigger_that_an_objective_does_not_meet_any_more_begins_anew(de
     assert (await decide(EVICT, now=1700.0, **when))[1] == ("Evict", "a")
 
 
-async def test_what_is_forgotten_begins_anew(decide, decider):
+async def test_trigger_of_a_forgotten_objective_must_last_anew(decide, decider):
     when = {"when": {"probability": 0.8, "for": "5m"}}
     await decide(EVICT, now=1000.0, **when)
     decider.forget({"o-1"})

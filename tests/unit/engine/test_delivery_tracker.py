@@ -139,7 +139,7 @@ def test_the_last_thousand_results_are_remembered(notice):
     assert run(remembered()) == ([False, True, True], 1002, False)
 
 
-def test_what_failed_is_told_once_and_sent_again_then(notice):
+def test_failure_of_a_delivery_is_returned_once_and_the_next_call_sends_again(notice):
     async def twice():
         channels = Channels(error=NotSent("ChannelDown", "no connection"))
         tracker = DeliveryTracker(channels)
@@ -151,7 +151,7 @@ def test_what_failed_is_told_once_and_sent_again_then(notice):
     assert run(twice()) == (("ChannelDown", "no connection"), False, ("", "", 0.0), None)
 
 
-def test_an_unexpected_error_is_raised_where_the_sending_is_asked_about(notice):
+def test_unexpected_error_of_a_delivery_is_raised_to_its_caller(notice):
     async def raised():
         tracker = DeliveryTracker(Channels(error=RuntimeError("bug")))
         with pytest.raises(RuntimeError, match="bug"):

@@ -276,7 +276,7 @@ def test_a_phase_without_an_end_has_no_parts():
     assert run(told()) == (float("inf"), float("inf"))
 
 
-def test_what_is_told_of_a_time_that_is_over_names_it():
+def test_hold_of_a_namespace_out_of_time_says_how_long_it_had():
     async def told():
         scheduler = FairScheduler(4, 10.0)
         scheduler.begin_phase()

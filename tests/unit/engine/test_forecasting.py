@@ -153,7 +153,7 @@ def test_an_objective_that_makes_the_forecast_fail_is_left_out_until_its_limits_
     assert (signals["b"][0].forecast is not None, set(case.failures)) == (True, {"d"})
 
 
-def test_a_failure_of_who_has_no_readings_now_is_not_told(picky):
+def test_failure_is_reported_only_for_objectives_with_readings(picky):
     readings = [reading(query(name), x=50.0) for name in "ab"]
     case = fed(*readings)
     picky.culprits = frozenset("b")
@@ -164,7 +164,7 @@ def test_a_failure_of_who_has_no_readings_now_is_not_told(picky):
     assert set(case.failures) == {"b"}, "it is still left out when it is back"
 
 
-def test_what_was_learned_before_a_fault_is_learned_anew(picky):
+def test_forecaster_learns_anew_after_a_failed_forecast(picky):
     readings = [reading(query(name), x=50.0) for name in "ab"]
     case = fed(*readings)
     before = case._forecaster
@@ -175,7 +175,7 @@ def test_what_was_learned_before_a_fault_is_learned_anew(picky):
     assert case._forecaster is not before
 
 
-def test_what_ends_the_process_is_not_taken_for_a_fault_of_an_objective(picky):
+def test_lost_lease_is_raised_and_not_attributed_to_an_objective(picky):
     readings = [reading(query(name), x=50.0) for name in "ab"]
     case = fed(*readings)
     picky.culprits, picky.error = frozenset("b"), LostLease("gone")
@@ -183,7 +183,7 @@ def test_what_ends_the_process_is_not_taken_for_a_fault_of_an_objective(picky):
         case.forecast(by_objective(*readings), NOW)
 
 
-def test_an_error_in_one_objectives_signals_is_its_own(picky, monkeypatch):
+def test_error_in_the_signals_of_one_objective_affects_no_other(picky, monkeypatch):
     signals_of = forecasting._signals
 
     def broken(readings, table):
@@ -204,7 +204,7 @@ def test_an_error_in_one_objectives_signals_is_its_own(picky, monkeypatch):
     assert case.failures == {}
 
 
-def test_a_change_is_kept_out_of_what_is_learned_of_its_objectives(monkeypatch):
+def test_time_of_an_action_is_censored_for_its_objectives(monkeypatch):
     readings = [reading(query("a"), x=1.0, y=2.0), reading(query("b"), x=1.0), reading(query("c"), x=1.0)]
     case = fed(*readings)
     case.matrix.push(NOW, {"no tuple": 1.0})

@@ -73,7 +73,7 @@ def case(slo, make_policy, make_signal):
     return Case(slo, make_policy(cooldown="7m"), make_signal())
 
 
-async def test_one_gathering_knows_all_that_the_guards_ask(case, make_guardrail):
+async def test_guard_input_has_every_fact_that_guards_need(case, make_guardrail):
     case.pauses.reason = "everything is paused"
     usage = RecordedUsage(1.0, NOW)
     guardrail = make_guardrail(
@@ -131,14 +131,14 @@ async def test_history_is_of_the_target_or_of_the_policy_for_the_objective(case,
 
 
 @pytest.mark.parametrize(("tried", "rests"), [({"restart": {}}, True), ({"scale": {"maxReplicas": 8}}, False)])
-async def test_what_replaces_pods_of_one_workload_rests_together(case, make_remediation, tried, rests):
+async def test_cooldown_is_shared_by_actions_that_replace_pods_of_one_workload(case, make_remediation, tried, rests):
     pod = ObjectRef(api_version="v1", kind="Pod", namespace="shop", name="a", uid="p-a")
     other = of_others(ended(make_remediation, action=tried, name="other"), policy="p-2")
     found = await case.gather("Evict", pod, remediations=[other])
     assert (found.last_ended_at is not None) is rests
 
 
-async def test_what_is_under_way_is_named_and_that_of_another_namespace_is_not(case, make_remediation):
+async def test_active_remediation_is_named_unless_it_is_of_another_namespace(case, make_remediation):
     live = make_remediation("Verifying")
     assert (await case.gather(remediations=[live])).active_remediation == live.name
     body = live.dump()
@@ -178,7 +178,7 @@ async def test_a_node_that_is_protected_is_named_and_one_that_can_not_be_read_is
     assert (await case.gather("Cordon", NODE)).constraints.protected is None
 
 
-async def test_only_for_what_replaces_the_pods_their_budgets_are_asked(case):
+async def test_disruption_budgets_are_read_only_for_actions_that_replace_pods(case):
     budget = case.cluster.insert({
         "kind": "PodDisruptionBudget",
         "metadata": {"name": "pdb", "namespace": "shop"},
@@ -193,7 +193,7 @@ async def test_only_for_what_replaces_the_pods_their_budgets_are_asked(case):
 
 
 @pytest.mark.parametrize("pods", [None, WorkloadPods(3, 0, 1)])
-async def test_where_nothing_serves_budgets_make_no_difference(case, pods):
+async def test_disruption_budgets_do_not_matter_without_a_ready_pod(case, pods):
     found = await case.gather("Restart", workload=replace(WORKLOAD, pods=pods))
     assert (found.constraints.pods, case.cluster.requests) == (pods, [])
 
@@ -288,7 +288,7 @@ async def test_what_can_not_be_understood_of_nodes_or_pods_is_not_known(case, mo
     assert (await other.gather("Drain", NODE)).nodes is None
 
 
-async def test_who_a_node_belongs_to_is_asked_with_the_objectives_source(case, monkeypatch, make_signal):
+async def test_node_is_trusted_by_the_source_of_the_objective(case, monkeypatch, make_signal):
     case.registry.put(
         "MetricSource",
         {"metadata": {"name": "default", "uid": "s"}, "spec": {"url": "http://x", "trustedLabels": ["node"]}},

@@ -72,7 +72,7 @@ def test_an_objective_is_asked_for_its_windows_and_its_leading_indicators():
 @pytest.mark.parametrize(
     ("leading", "horizon"), [((), 600.0), ((LOAD,), 300.0), ((LOAD, {**LOAD, "name": "b", "horizon": "1h"}), 3600.0)]
 )
-def test_a_burn_matters_as_far_ahead_as_any_leading_indicator(leading, horizon):
+def test_horizon_of_the_sli_is_the_longest_of_the_leading_indicators(leading, horizon):
     assert plan(RAW, *leading).watched[0].horizon == horizon
 
 
@@ -95,7 +95,7 @@ def test_a_window_is_never_shorter_than_four_intervals_nor_the_whole_asked_for_t
     assert queries.window_interval == seconds
 
 
-def test_what_a_source_limits_is_kept_to():
+def test_queries_have_the_limits_of_their_source():
     queries = plan(RAW, LOAD, limits={"maxSeries": 7, "perNamespace": {"series": 70}})
     assert {query.query.max_series for query in queries.watched} == {7}
     assert (queries.share, queries.long.max_series) == (NamespaceShare(series=70), 7)
@@ -132,7 +132,7 @@ def test_only_a_leading_indicator_leaves_out_single_series_that_are_stale():
     assert (load.query.proof.evidence, load.query.proof.existed, load.query.proof.labelled) == ("", "", ())
 
 
-def test_a_ratio_is_believed_by_its_counters_and_its_whole_window_without_looking_at_labels():
+def test_evidence_of_a_ratio_is_its_counters_and_labels_are_not_compared_over_the_whole_window():
     queries = plan(RATIO)
     sli = queries.watched[0].query
     assert (sli.proof.evidence, sli.proof.existed) == ("requests_total{}", "")

@@ -151,7 +151,7 @@ def test_query_that_may_create_a_label_keeps_none_trusted(query, kept):
         ({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, False),
     ],
 )
-async def test_only_a_pod_that_runs_there_and_stays_speaks_for_a_node(objective, make_signal, change, trusted):
+async def test_node_is_trusted_only_by_a_running_pod_that_is_not_being_deleted(objective, make_signal, change, trusted):
     nodes = cluster()
     read = nodes.read
 

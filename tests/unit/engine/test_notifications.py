@@ -289,7 +289,7 @@ async def test_no_more_than_twenty_are_sent_in_one_cycle(herald, channels, put, 
         assert len(channels.sent) == min(count, 20 * cycle)
 
 
-async def test_what_needs_nobody_any_more_is_not_told(herald, channels, put, registry, told):
+async def test_approved_remediation_is_not_notified_as_awaiting_approval(herald, channels, put, registry, told):
     put(policy=[{"channel": "team"}])
     one = registry.get(Remediation, "r", "shop")
     body = one.dump()
@@ -300,13 +300,13 @@ async def test_what_needs_nobody_any_more_is_not_told(herald, channels, put, reg
     assert channels.sent == []
 
 
-async def test_a_channel_that_is_subscribed_to_other_topics_hears_nothing(herald, channels, put, slo):
+async def test_channel_receives_only_the_topics_it_subscribes_to(herald, channels, put, slo):
     put(policy=[{"channel": "team", "topics": ["Locked"]}], guardrail=[{"channel": "all"}], phase="Failed")
     await herald.dispatch(stuck(slo, "LadderExhausted"), NOW)
     assert channels.ids == [("all", "u-r.LadderExhausted")]
 
 
-async def test_what_is_told_is_dated(herald, put, registry):
+async def test_condition_of_a_notification_has_its_time(herald, put, registry):
     put(policy=[{"channel": "team"}])
     await herald.dispatch([], NOW)
     one = registry.get(Remediation, "r", "shop")
@@ -319,13 +319,15 @@ async def test_what_is_told_is_dated(herald, put, registry):
     ("phase", "verified", "has_failed"),
     [("RollingBack", "False", True), ("Verifying", "True", False), ("Verifying", None, False)],
 )
-async def test_what_did_not_help_is_the_last_in_vain(herald, channels, put, slo, phase, verified, has_failed):
+async def test_only_a_remediation_that_did_not_help_is_notified_as_the_last_attempt(
+    herald, channels, put, slo, phase, verified, has_failed
+):
     put(policy=[{"channel": "team"}], phase=phase, verified=verified)
     await herald.dispatch(stuck(slo, "Locked"), NOW)
     assert bool(channels.sent) is has_failed
 
 
-async def test_only_what_a_policy_is_stuck_with_is_told(herald, channels, put, slo):
+async def test_only_a_hold_of_the_same_policy_is_notified(herald, channels, put, slo):
     put(policy=[{"channel": "team"}], phase="Failed")
     for decision in (
         Decision(policy="early", verdict="Act", reason="Locked", message="x"),
@@ -351,7 +353,7 @@ async def test_a_delivery_that_fails_is_logged_and_one_under_way_is_not(herald, 
     await herald._notifier.close()
 
 
-async def test_an_error_about_one_keeps_nobody_else_from_being_told(herald, channels, put, monkeypatch):
+async def test_error_in_one_notification_affects_no_other(herald, channels, put, monkeypatch):
     for name in ("a", "b"):
         put(policy=[{"channel": "team"}], name=name)
     notice = notice_of

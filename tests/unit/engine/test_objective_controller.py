@@ -118,7 +118,7 @@ def test_the_decision_of_the_one_that_acts_is_opened(world):
         (Problem("NoData", "x"), Problem("TargetMissing", "x"), "NoData"),
     ],
 )
-def test_what_must_be_mended_first_is_kept(world, problem, missing, kept):
+def test_problem_of_the_findings_precedes_a_missing_target(world, problem, missing, kept):
     found = world.run(problem, missing=missing).problem
     assert (found and found.reason) == kept
 
@@ -132,7 +132,7 @@ def test_after_an_unexpected_error_before_the_decision_every_policy_holds(world)
     assert world.opened == []
 
 
-def test_an_error_of_one_policy_is_its_own(world):
+def test_error_in_one_policy_affects_no_other(world):
     world.errors, world.acts = {"a": RuntimeError("bug")}, {"b"}
     findings = world.run()
     assert told(findings) == [("a", "Hold", "InternalError", ""), ("b", "Act", "R", "opened")]
@@ -140,7 +140,7 @@ def test_an_error_of_one_policy_is_its_own(world):
     assert (findings.problem, world.isolation.faults) == (None, {"deciding": 1})
 
 
-def test_an_error_while_it_is_opened_holds(world):
+def test_error_while_a_remediation_is_opened_is_a_hold(world):
     world.errors, world.acts = {"open": RuntimeError("bug")}, {"a"}
     findings = world.run()
     assert told(findings)[0] == ("a", "Hold", "InternalError", "")
@@ -149,7 +149,7 @@ def test_an_error_while_it_is_opened_holds(world):
 
 
 @pytest.mark.parametrize(("problem", "kept"), [(None, "InternalError"), (Problem("NoData", "x"), "NoData")])
-def test_an_error_in_all_of_it_is_the_objectives_problem(world, problem, kept):
+def test_error_outside_of_a_policy_is_the_problem_of_the_objective(world, problem, kept):
     world.policies = None
     findings = world.run(problem)
     assert (findings.decisions, findings.problem.reason) == ((), kept)

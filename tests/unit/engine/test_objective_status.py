@@ -449,7 +449,7 @@ def test_a_condition_is_kept_as_it_is_until_something_in_it_changes():
     assert settle([undated], [undated], 1, now=200.0)[0].last_transition_time == stamp(200.0)
 
 
-def test_what_is_news_is_told_at_once(make_signal):
+def test_changes_of_state_change_the_fingerprint_and_figures_do_not(make_signal):
     plain = status_of(found(), now=0.0)
     decision = Decision(policy="p", verdict="Hold", reason="R", message="m")
     record = Record(name="r", uid="u", phase="Verifying", body="{}")

@@ -330,7 +330,7 @@ async def test_data_may_be_as_far_ahead_as_clocks_may_be_apart(case, at, reason)
     assert (reading.problem and reading.problem.reason) == reason
 
 
-async def test_the_clock_of_a_source_is_the_first_that_an_answer_tells(case):
+async def test_clock_of_a_source_is_taken_from_its_first_answer_with_one(case):
     clock = ClockOffset(1.0, 2.0)
     case.metrics.says["long"] = replace(answer(({}, 0.1)), clock=clock)
     case.metrics.says["load"] = QueryFailure("QueryRefused", "x")

@@ -239,7 +239,7 @@ def test_a_total_of_another_indicator_covers_no_risk(slo, make_policy, make_reme
         (-1.0, {"limit": 0.0}, 1.0),
     ],
 )
-def test_what_can_not_be_forecast_is_no_risk_only_far_below_its_limit(
+def test_signal_without_forecast_is_no_risk_only_below_half_of_its_limit(
     slo, make_policy, make_remediation, make_signal, value, limit, probability
 ):
     young = replace(make_signal(value, abstained=Abstention.SHORT_HISTORY), forecast=None, **limit)
@@ -247,7 +247,7 @@ def test_what_can_not_be_forecast_is_no_risk_only_far_below_its_limit(
     assert view.probability == probability
 
 
-def test_what_somebody_deleted_does_nothing_more(slo, make_policy, make_remediation, make_signal):
+def test_deleted_remediation_is_withdrawn(slo, make_policy, make_remediation, make_signal):
     body = make_remediation().dump()
     body["spec"]["restored"] = {"uid": "r", "phase": "Verifying"}
     view = outlook(type(make_remediation()).read(body), slo, make_policy(suspend=True), [make_signal()], ready=3)
@@ -267,7 +267,7 @@ GONE = "its objective or its policy does not exist any more"
         ({"objectives": {"matchLabels": {"a": "b"}}}, "policy early does not select objective checkout any more"),
     ],
 )
-def test_why_nobody_asks_for_it_any_more_is_told(slo, make_policy, make_remediation, make_signal, change, message):
+def test_withdrawn_remediation_says_why(slo, make_policy, make_remediation, make_signal, change, message):
     view = outlook(make_remediation(), slo, make_policy(**change), [make_signal()], ready=3)
     assert view.withdrawn == Hold("Withdrawn", message)
     for gone in ((None, make_policy()), (slo, None), (None, None)):
@@ -275,7 +275,7 @@ def test_why_nobody_asks_for_it_any_more_is_told(slo, make_policy, make_remediat
         assert (view.withdrawn, view.edited) == (Hold("Withdrawn", GONE), None)
 
 
-def test_the_error_ratio_is_never_gone(slo, make_policy, make_remediation):
+def test_remediation_for_the_sli_is_not_withdrawn_for_a_missing_indicator(slo, make_policy, make_remediation):
     body = make_remediation().dump()
     body["spec"]["intent"]["evidence"]["indicator"] = "sli"
     by_sli = type(make_remediation()).read(body)
@@ -305,7 +305,7 @@ def test_a_policy_that_lets_an_action_go_further_has_it_still(
     ("mode", "decided", "is_edited"),
     [("Approve", "Auto", True), ("Approve", "Approve", False), ("Auto", "Auto", False)],
 )
-def test_who_is_to_be_asked_now_and_was_not_is_told(
+def test_remediation_is_withdrawn_where_its_policy_now_asks_for_approval(
     slo, make_policy, make_remediation, make_signal, mode, decided, is_edited
 ):
     body = make_remediation().dump()
@@ -315,7 +315,9 @@ def test_who_is_to_be_asked_now_and_was_not_is_told(
     assert (view.edited is not None) is is_edited
 
 
-def test_telling_people_about_another_workload_is_no_edit(slo, make_policy, make_remediation, make_signal):
+def test_notification_is_not_withdrawn_where_the_target_of_its_objective_changed(
+    slo, make_policy, make_remediation, make_signal
+):
     telling = make_remediation(action={"notify": {"channel": "pager"}}, name="basket")
     assert outlook(telling, slo, make_policy(), [make_signal()], ready=3).edited is None
     other = make_remediation(kind="StatefulSet")

@@ -148,7 +148,7 @@ async def test_a_remediation_is_stopped_by_what_stops_its_objective_and_its_poli
     assert (held and held.message) == message
 
 
-def test_particulars_are_told_as_far_as_they_are_known(why, put):
+def test_message_of_a_pause_has_its_end_and_reason_where_they_are_known(why, put):
     put("Pause", "a", "shop", until=SOON)
     assert why() == f"namespace shop is paused until {SOON}"
     put("Guardrail", "g", paused=True, pauseReason="an incident")

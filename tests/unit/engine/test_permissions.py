@@ -236,7 +236,7 @@ async def test_a_policy_that_does_not_act_any_more_is_forgotten(permissions, slo
         ({"notify": {"channel": "a"}}, set()),
     ],
 )
-async def test_of_what_the_cause_names_no_right_is_asked_for_beforehand(
+async def test_permissions_for_targets_that_the_cause_names_are_not_checked_in_advance(
     permissions, cluster, slo, make_policy, rung, kinds
 ):
     policy = make_policy(mode="Auto", actions=[rung])

@@ -220,7 +220,7 @@ def test_a_window_of_other_actions_limits_nothing(make_guardrail, make_policy):
     assert [[window.cron for window in windows] for windows in restart.maintenance_windows] == [["0 22 * * *"]]
 
 
-def test_who_says_what_a_storm_is_replaces_what_is_usual(make_guardrail):
+def test_storm_limits_of_guardrails_replace_the_default(make_guardrail):
     (usual,) = policy_limits.storms([], (), {})
     assert usual.owner == "storm of a Guardrail sets another limit"
     checks = policy_limits.storms(
@@ -247,7 +247,7 @@ def changed(remediation, *, spec=None, **status):
 ENDED, SINCE = "1970-01-01T00:20:00Z", "1970-01-01T00:10:00Z"
 
 
-def test_guards_are_told_of_what_has_ended(make_policy, make_remediation):
+def test_guard_input_lists_ended_remediations(make_policy, make_remediation):
     over = changed(make_remediation("Failed", rung=1, episode=3, action={"restart": {}}), ended=ENDED, since=SINCE)
     assert policy_limits.ended([over, make_remediation("Verifying")], make_policy()) == (
         EndedRemediation(
@@ -267,7 +267,9 @@ def test_guards_are_told_of_what_has_ended(make_policy, make_remediation):
 @pytest.mark.parametrize(
     ("status", "ended_at"), [({"ended": ENDED, "since": SINCE}, 1200.0), ({"since": SINCE}, 600.0), ({}, 100.0)]
 )
-def test_what_says_no_end_ended_with_its_phase_or_its_beginning(make_policy, make_remediation, status, ended_at):
+def test_remediation_without_an_end_time_ended_when_its_phase_began_or_it_was_created(
+    make_policy, make_remediation, status, ended_at
+):
     (over,) = policy_limits.ended([changed(make_remediation("Failed"), **status)], make_policy())
     assert over.ended_at == ended_at
 
@@ -281,7 +283,7 @@ def test_what_says_no_end_ended_with_its_phase_or_its_beginning(make_policy, mak
         ({"spec": {"undo": {"by": "jo", "comment": "no"}}}, "undone"),
     ],
 )
-def test_guards_are_told_what_people_and_the_api_server_said(make_policy, make_remediation, change, field):
+def test_ended_remediation_is_marked_reviewed_refused_contained_or_undone(make_policy, make_remediation, change, field):
     policy = make_policy()
     plain = make_remediation("Failed")
     intent = {**plain.dump()["spec"]["intent"], "policyGeneration": 1, "policyHash": policy.spec.content_hash}
@@ -296,7 +298,7 @@ def test_guards_are_told_what_people_and_the_api_server_said(make_policy, make_r
     assert told(changed(plain, **change)) == {field}
 
 
-def test_what_was_told_or_refused_is_not_tried_again_in_its_episode(slo, make_policy, make_remediation):
+def test_notified_and_refused_rungs_are_spent_for_their_episode(slo, make_policy, make_remediation):
     telling = {"notify": {"channel": "pager"}}
     policy = make_policy(actions=[telling, {"restart": {}}])
 
@@ -335,7 +337,7 @@ def test_only_a_scale_out_for_a_sum_is_doubted(slo, make_policy):
     assert policy_limits.doubt(scale, watched, "sli") == ""
 
 
-def test_what_a_person_wants_back_is_in_the_way_until_it_is_given_back(make_remediation):
+def test_remediation_being_undone_blocks_every_action(make_remediation):
     undone = changed(make_remediation("RollingBack", verified="False"), spec={"undo": {"by": "jo", "comment": "no"}})
     assert policy_limits.is_in_the_way(undone)
     assert not policy_limits.is_in_the_way(make_remediation("Executing", action={"notify": {"channel": "pager"}}))

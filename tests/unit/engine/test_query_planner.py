@@ -105,7 +105,7 @@ def test_queries_are_made_once_for_each_generation_of_objective_and_source(regis
     assert len(made) == 6, "what is gone is forgotten"
 
 
-def test_what_is_wrong_is_not_looked_at_again_either(registry, monkeypatch):
+def test_invalid_objective_is_planned_once_for_each_generation(registry, monkeypatch):
     made = counted(monkeypatch)
     planner = QueryPlanner(registry, 30.0)
     wrong = objective(indicator={"raw": {"errorRatio": "sum(errors"}})

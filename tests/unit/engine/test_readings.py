@@ -116,7 +116,7 @@ def test_data_of_the_future_can_not_be_used(at, reason):
         ),
     ],
 )
-def test_what_of_an_answer_can_not_be_used_is_told(per, given, values, reason, message):
+def test_unusable_part_of_an_answer_is_the_problem_of_its_reading(per, given, values, reason, message):
     reading = read(query(per=per), given, OLDEST)
     assert reading.values == values
     assert reading.fresh is bool(values)
@@ -186,11 +186,11 @@ NO_EVENTS = QueryFailure("NoData", "there were no events")
         (Reading(query()), False),
     ],
 )
-def test_blind_is_what_tells_nothing_of_its_indicator(reading, is_blind):
+def test_reading_without_usable_values_is_blind(reading, is_blind):
     assert blind([reading]) == [reading] * is_blind
 
 
-def test_nothing_is_trusted_of_a_source_whose_clock_is_apart(monkeypatch):
+def test_readings_of_a_source_with_clock_skew_are_not_used(monkeypatch):
     monkeypatch.setattr(ClockSkew, "reason_for", lambda self, source: "ahead" if source == "b" else None)
     asked = Query("k", "x")
     queries = {uid: ObjectiveQueries(source, (query(),), asked, asked, 60.0) for uid, source in ("1a", "2b", "3b")}

@@ -117,7 +117,7 @@ def elsewhere(remediation, namespace):
     return Remediation.read(body)
 
 
-def test_what_is_under_way_is_driven_and_what_is_over_or_awaits_its_backup_is_not(world, make_remediation):
+def test_only_unfinished_remediations_that_do_not_await_their_backup_are_reconciled(world, make_remediation):
     world.add(make_remediation("Verifying", episode=1), make_remediation("Succeeded", episode=2))
     world.add(make_remediation("Verifying", episode=3))
     world.awaited = {"early-0-3"}
@@ -126,7 +126,7 @@ def test_what_is_under_way_is_driven_and_what_is_over_or_awaits_its_backup_is_no
     assert (world.noted, world.held, world.censored) == ([], [], [])
 
 
-def test_what_was_put_off_comes_first_and_every_namespace_in_turn(world, make_remediation):
+def test_postponed_remediations_come_first_and_namespaces_take_turns(world, make_remediation):
     first = [make_remediation("Verifying", episode=number) for number in (1, 2, 3)]
     world.add(*first, elsewhere(first[0], "tea"))
     world.scheduler.postponed = frozenset({first[2].uid})
@@ -190,14 +190,16 @@ def test_a_recheck_knows_the_case_as_it_is_now(world, make_remediation):
         ({"notify": {"channel": "pager"}}, True, False),
     ],
 )
-def test_what_is_changed_is_kept_out_of_what_is_learned(world, make_remediation, action, has_steps, censored):
+def test_series_are_censored_while_a_remediation_changes_something(
+    world, make_remediation, action, has_steps, censored
+):
     remediation = make_remediation("Verifying", action=action)
     world.add(begun(remediation) if has_steps else remediation)
     world.run()
     assert world.censored == [(["o-1"], 3600.0, NOW)] * censored
 
 
-def test_an_objective_that_is_gone_learns_nothing_from_a_change_either(world, make_remediation):
+def test_series_of_a_deleted_objective_are_censored_after_a_change(world, make_remediation):
     world.findings = {}
     world.add(begun(make_remediation("Verifying")))
     world.run()
@@ -205,7 +207,7 @@ def test_an_objective_that_is_gone_learns_nothing_from_a_change_either(world, ma
 
 
 @pytest.mark.parametrize("error", [Unavailable("no answer"), TimeoutError()])
-def test_an_answer_that_does_not_come_is_waited_for(world, make_remediation, error):
+def test_remediation_waits_for_a_cluster_that_does_not_answer(world, make_remediation, error):
     world.add(make_remediation("Verifying"))
     world.error = error
     assert world.run() == []
@@ -222,7 +224,7 @@ def test_an_answer_that_does_not_come_is_waited_for(world, make_remediation, err
         (RuntimeError("bug"), "InternalError", "an unexpected error (RuntimeError) while driving", {"driving": 1}),
     ],
 )
-def test_what_goes_wrong_with_one_is_told_by_it_and_keeps_no_other(
+def test_error_in_one_remediation_is_its_hold_and_affects_no_other(
     world, make_remediation, error, reason, text, faults
 ):
     world.add(make_remediation("Verifying"), make_remediation("Verifying", episode=2))
@@ -241,7 +243,7 @@ def test_what_goes_wrong_with_one_is_told_by_it_and_keeps_no_other(
 
 
 @pytest.mark.parametrize("error", [Unavailable("no answer"), TimeoutError(), RuntimeError("bug")])
-def test_what_can_not_be_told_now_is_told_later(world, make_remediation, error):
+def test_hold_that_cannot_be_written_is_written_in_a_later_cycle(world, make_remediation, error):
     world.add(make_remediation("Verifying"))
     world.error, world.hold_error = Unreadable("x"), error
     assert world.run() == []
@@ -260,7 +262,7 @@ def test_a_namespace_whose_time_is_over_goes_on_in_the_next_cycle(world, make_re
     assert "comes first in the next" in world.logs[0]["error"]
 
 
-def test_what_takes_longer_than_the_phase_is_given_up(world, make_remediation):
+def test_reconciliation_is_canceled_at_the_end_of_its_phase(world, make_remediation):
     world.add(make_remediation("Verifying"))
     world.seconds = 12.0
     world.phase = "Succeeded"

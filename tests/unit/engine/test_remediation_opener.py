@@ -115,7 +115,7 @@ def test_the_budget_is_written_first_then_the_episode_then_the_intent(world):
     ("step", "calls"),
     [("confirm", ORDER[:1]), ("pay", ORDER[:2]), ("episode", ORDER[:3]), ("intent", ORDER)],
 )
-def test_what_can_not_be_written_keeps_what_comes_after_from_being_begun(world, step, calls):
+def test_failed_write_stops_all_later_writes(world, step, calls):
     world.errors = {step: Unavailable("no answer")}
     decision = world.run()
     assert [call for call in world.calls if isinstance(call, str)] == calls
@@ -124,7 +124,7 @@ def test_what_can_not_be_written_keeps_what_comes_after_from_being_begun(world, 
     assert (decision.remediation, world.registry.all(Remediation)) == ("", [])
 
 
-def test_what_the_guards_hold_now_is_not_written(world):
+def test_remediation_is_not_written_where_guards_hold_on_confirmation(world):
     world.hold = HELD
     decision = world.run()
     assert (decision.verdict, decision.reason, decision.message) == ("Hold", HELD.reason, HELD.message)
@@ -134,7 +134,7 @@ def test_what_the_guards_hold_now_is_not_written(world):
 @pytest.mark.parametrize(
     ("error", "counts"), [(Unavailable("x"), True), (TimeoutError(), True), (Forbidden("x"), False)]
 )
-def test_what_may_have_been_written_down_counts_for_the_next_and_what_was_refused_does_not(world, error, counts):
+def test_intent_with_unknown_result_counts_in_the_same_cycle_and_a_refused_one_does_not(world, error, counts):
     async def two():
         world.scheduler.begin_phase()
         world.errors = {"intent": error}
@@ -150,7 +150,7 @@ def test_what_may_have_been_written_down_counts_for_the_next_and_what_was_refuse
     assert len(world.decided) == 1, "in the next cycle only what is stored counts"
 
 
-def test_what_the_cycle_has_opened_and_what_was_deleted_counts(world, make_remediation):
+def test_opened_and_deleted_remediations_of_the_cycle_count(world, make_remediation):
     body = make_remediation(episode=9).dump()
     world.deleted = [Remediation.read({**body, "metadata": {**body["metadata"], "name": "deleted"}})]
     run(world.open(1))
@@ -159,14 +159,14 @@ def test_what_the_cycle_has_opened_and_what_was_deleted_counts(world, make_remed
     assert sorted(world.decided) == sorted(["deleted", name_of(world)])
 
 
-def test_what_was_decided_in_this_episode_and_is_gone_is_not_done_twice(world):
+def test_deleted_remediation_of_this_episode_is_not_opened_again(world):
     decision = world.run(1, name_of(world))
     assert (decision.verdict, decision.reason) == ("Hold", "AlreadyDecided")
     assert "deleted since" in decision.message
     assert world.calls == []
 
 
-def test_what_exists_already_is_found_and_not_paid_for_again(world):
+def test_existing_remediation_is_found_and_not_paid_for_again(world):
     known = name_of(world)
     body = world.make(episode=1).dump()
     world.registry.put("Remediation", {**body, "metadata": {**body["metadata"], "name": known}})
@@ -175,7 +175,7 @@ def test_what_exists_already_is_found_and_not_paid_for_again(world):
     assert decision.verdict == "Act"
 
 
-def test_what_has_ended_already_is_told(world):
+def test_hold_says_that_the_remediation_of_this_episode_has_ended(world):
     world.phase = "Failed"
     decision = world.run()
     assert (decision.verdict, decision.reason) == ("Hold", "AlreadyDecided")
@@ -191,7 +191,7 @@ def test_what_has_ended_already_is_told(world):
         ({"intent": 101.0}, 100.0, False),
     ],
 )
-def test_guards_are_asked_in_a_quarter_of_the_time_that_is_left(world, takes, until, written):
+def test_confirmation_has_a_quarter_of_the_remaining_time(world, takes, until, written):
     world.takes = takes
     decision = world.run(until=until)
     assert decision.reason == ("LimitPassed" if written else "NotRecorded")

@@ -85,7 +85,7 @@ def test_all_namespaces_together_have_what_there_is_memory_for(counts, most, exp
     assert kept(counts, most)[0] == expected
 
 
-def test_who_has_more_than_the_memory_allows_is_told_what_is_left():
+def test_problem_of_a_query_beyond_the_memory_says_how_many_series_are_left():
     _, result = kept({"a/1": [2], "b/1": [9]}, 8)
     assert result["b/1"][0].problem.message == (
         "the query returns 9 series, and with it the queries of namespace b return 9: 6 are left for it of the 8 that "

@@ -65,6 +65,6 @@ async def test_each_part_of_a_cycle_has_what_those_before_it_leave():
         assert before + seconds <= end <= after + seconds or math.isclose(end, after + seconds), name
 
 
-def test_what_has_no_words_of_its_own_was_late():
+def test_error_without_a_message_is_described_as_a_timeout():
     assert failure_text(Unavailable("connection refused")) == "connection refused"
     assert failure_text(TimeoutError()) == "no time was left for it in this cycle"

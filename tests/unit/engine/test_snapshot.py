@@ -47,7 +47,7 @@ def test_objectives_share_a_target_of_their_namespace_kind_and_name():
     assert held.sharing(objective("new", target="unheard-of")) == ["shop/new"]
 
 
-def test_who_got_no_turn_comes_first_then_those_at_risk_and_each_namespace_in_turn():
+def test_postponed_objectives_come_first_then_those_at_risk_and_namespaces_take_turns():
     names = {
         "a": objective("a"),
         "b": objective("b", since="2027-01-01T00:00:00Z"),

@@ -164,7 +164,7 @@ def test_a_probe_under_way_is_cancelled_at_the_end():
     assert run(closed())
 
 
-async def test_an_error_of_a_probe_is_nobody_elses():
+async def test_error_of_a_probe_affects_no_other_source():
     class Broken(Metrics):
         async def instant(self, source, queries, at):
             raise RuntimeError("no JSON")

@@ -38,7 +38,7 @@ def sli(cluster):
     return cluster.objects["ServiceLevelObjective", "shop", "checkout"]["status"]["sli"]
 
 
-async def test_who_has_not_heard_of_the_own_write_yet_writes_over_it(cluster):
+async def test_status_is_written_for_the_version_of_the_last_write(cluster):
     versions, seen = StatusVersions(cluster), version(cluster)
     await versions.put(REF, {"sli": "98%"}, seen)
     await versions.put(REF, {"sli": "97%"}, seen)
@@ -48,7 +48,7 @@ async def test_who_has_not_heard_of_the_own_write_yet_writes_over_it(cluster):
     assert sli(cluster) == "95%"
 
 
-async def test_what_is_forgotten_is_written_over_what_was_seen_alone(cluster):
+async def test_version_of_the_last_write_is_forgotten_with_its_object(cluster):
     versions, seen = StatusVersions(cluster), version(cluster)
     await versions.put(REF, {"sli": "98%"}, seen)
     versions.retain({"o-1"})
@@ -59,7 +59,7 @@ async def test_what_is_forgotten_is_written_over_what_was_seen_alone(cluster):
     assert sli(cluster) == "97%"
 
 
-async def test_what_others_write_beside_a_known_status_is_written_over(cluster):
+async def test_status_is_written_although_others_changed_another_part_of_the_object(cluster):
     seen = version(cluster)
     cluster.change("ServiceLevelObjective", "checkout", {"metadata": {"annotations": {"a": "b"}}})
     await StatusVersions(cluster).put(REF, {"sli": "98%"}, seen, KNOWN)
@@ -93,7 +93,7 @@ async def test_an_empty_status_is_known_where_there_was_none(cluster):
 
 
 @pytest.mark.parametrize(("times", "written"), [(ATTEMPTS - 1, True), (ATTEMPTS, False)])
-async def test_it_is_tried_so_often_and_no_more(cluster, times, written):
+async def test_status_is_tried_40_times_at_the_most(cluster, times, written):
     cluster.fail("apply_status", Conflict("changed"), times=times)
     writing = StatusVersions(cluster).put(REF, {"sli": "98%"}, version(cluster), KNOWN)
     if written:

@@ -346,7 +346,7 @@ async def test_a_node_at_risk_that_goes_with_its_series_leaves_health(change):
     assert h.slo().status.state == "Healthy"
 
 
-async def test_what_was_never_at_risk_may_fall_silent():
+async def test_subject_that_was_never_at_risk_may_have_no_series():
     """Pods come and go, and not all of them have series at all times."""
     h = at_risk_node()
     await h.cycle()

@@ -85,7 +85,7 @@ async def test_a_target_is_read_with_its_scale_where_that_is_asked_for(cluster, 
     assert (scaled.size, scaled.floor.level, scaled.obstacle) == (TargetScale(3, 2), 3, None)
 
 
-async def test_a_target_is_read_through_who_is_given(cluster, slo):
+async def test_target_is_read_from_the_given_cluster(cluster, slo):
     deployment(cluster, uid="there")
     targets = TargetResolver(MemoryCluster(), INTERVAL, 16)
     found: list[Any] = [await targets.read(slo, with_scale=False, cluster=reader) for reader in (None, cluster)]
