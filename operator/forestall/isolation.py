@@ -39,7 +39,7 @@ class Isolation:
     def attempt(self, activity: str, subject: str) -> "Attempt":
         """Return a context in which an unexpected error ends its block only.
 
-        `activity` is such as `deciding`, `subject` the object for people.
+        `activity` is such as "deciding", `subject` the object for people.
         """
         return Attempt(self, activity, subject)
 

@@ -3,8 +3,9 @@
 An action changes one number of the world, its *level*: the replicas of a workload (or the floor of its autoscaler), or
 0 and 1 for what is either done or not. `from` and `to` are written into the status before `write` is called, so that
 whoever reads the Remediation after a crash can tell from the level alone whether the change was made. All decisions are
-pure functions of what was seen; only `aim`, `look` and `write` speak to the cluster, and `proceed` of an action that
-needs many writes: each of those must be safe to repeat, because none of them is written down before it is made.
+pure functions of what was seen; only `resolve_target`, `observe` and `write` speak to the cluster, and `proceed` of an
+action that needs many writes: each of those must be safe to repeat, because none of them is written down before it is
+made.
 """
 
 from collections.abc import Mapping, Sequence
@@ -198,7 +199,7 @@ class Action(Protocol):
         ...
 
     async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | TargetWithLevels | Hold:
-        """Return what would be changed, with its UID; or why nothing can be, or (`Unsuited`) why another rung should.
+        """Return what would be changed, with its UID; or why nothing can be, `NotApplicable` where another rung should.
 
         Raises:
             ClusterError: the cluster could not say.
@@ -244,7 +245,7 @@ class MultiStepAction(Protocol):
     """
 
     async def proceed(self, cluster: Cluster, remediation: Remediation, world: ObservedState) -> Hold:
-        """Go on with `world.rest`; return how far it is. Doing it twice changes nothing more.
+        """Go on with the `remaining_pods`; return how far it is. Doing it twice changes nothing more.
 
         Raises:
             ClusterError: it can't go on (`Forbidden`), or not now.

@@ -100,7 +100,7 @@ async def find_floor(cluster: Reader, target: ObjectRef) -> Floor | Hold:
 async def find_raised(cluster: Reader, target: ObjectRef, raised: ObjectRef) -> Floor | Hold:
     """Return the floor of `target` that was raised in the object `raised`, as it is now.
 
-    `Waiting` says that it can't be looked at for a while, or that people have paused it; any other Hold, that nothing
+    `Deferred` says that it can't be looked at for a while, or that people have paused it; any other Hold, that nothing
     of it is left to release.
 
     Raises:

@@ -13,8 +13,8 @@ UNJUDGED: Final = 3600.0
 
 
 def await_verdict(remediation: Remediation, message: str, now: float, *, undo: str = "it can't be undone") -> Next:
-    """Wait for the verdict of the verification; `done` says what was done, such as `deployment shop/web was restarted`,
-    and `undo` what becomes of that where it did not help.
+    """Wait for the verdict of the verification; `message` says what was done, such as `deployment shop/web was
+    restarted`, and `undo` what becomes of that where it did not help.
 
     Without fresh data the waiting ends at the deadline, but never before the policy's time for verification.
     """

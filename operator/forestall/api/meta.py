@@ -342,7 +342,7 @@ class Metadata(Model):
 
 
 class Resource(Model):
-    """The base of the five kinds."""
+    """The base of the kinds of the API, one for each CustomResourceDefinition."""
 
     KIND: ClassVar[str]
     PLURAL: ClassVar[str]

@@ -42,7 +42,7 @@ def string_map(value: Any) -> dict[str, str]:
 
 
 def integer(value: Any, default: int | None = None) -> int | None:
-    """Return `value` where it is an integer (int64), `unset` where it is absent, otherwise None."""
+    """Return `value` where it is an integer (int64), `default` where it is absent, otherwise None."""
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int):
@@ -51,7 +51,7 @@ def integer(value: Any, default: int | None = None) -> int | None:
 
 
 def decimal_integer(value: Any, default: int | None = None) -> int | None:
-    """Return the integer that a decimal string represents, `unset` where it is absent, otherwise None."""
+    """Return the integer that a decimal string represents, `default` where it is absent, otherwise None."""
     if value is None:
         return default
     digits = string(value)

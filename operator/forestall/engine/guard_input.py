@@ -62,7 +62,7 @@ class IntendedAction:
 
 
 class GuardInputGatherer:
-    """Gathers the input of the guards for `decide`, `confirm` and `recheck`."""
+    """Gathers the input of the guards for `Decider.decide`, `Decider.confirm` and `Decider.recheck`."""
 
     def __init__(
         self, cluster: Reader, registry: Registry, node_lister: NodeLister, pause_checker: PauseChecker

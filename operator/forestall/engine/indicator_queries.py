@@ -87,7 +87,7 @@ class QueryContext:
         """Return the evidence queries that show whether an answer is fresh and complete.
 
         Raises:
-            InvalidQuery: as `own`.
+            InvalidQuery: as `with_tenant_label`.
         """
         label = self.source.spec.enforce_label
         return Proof(

@@ -28,7 +28,7 @@ _CONTROL_PLANE: Final = ("node-role.kubernetes.io/control-plane", "node-role.kub
 def assess(target: str, nodes: Sequence[Body], soon: Collection[str], max_cordoned: int) -> NodeAvailability | None:
     """Return the input of the guards about the node `target`; None where it is not among the nodes.
 
-    `soon` are nodes that remediations under way take out of service; `most` is how many may be out of service.
+    `soon` are nodes that remediations under way take out of service; `max_cordoned` is how many may be out of service.
     """
     by_name = {_name(node): node for node in nodes}
     if target not in by_name:

@@ -47,7 +47,7 @@ def within_series(
 def _cut(
     readings: Readings, owners: Mapping[str, Account], shares: Mapping[Account, int], message: str
 ) -> dict[str, tuple[Reading, ...]]:
-    """Return the readings without those that exceed the share of their account; `words` complete the message."""
+    """Return the readings without those that exceed the share of their account; `message` says why."""
     accounts: dict[Account, list[tuple[int, str, int]]] = defaultdict(list)
     for uid, readings_of_objective in readings.items():
         accounts[owners[uid]] += [

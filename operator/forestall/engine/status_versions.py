@@ -30,8 +30,8 @@ class StatusVersions:
     ) -> None:
         """Apply a status to the object at the version that was read, or at the version after the last write.
 
-        With `known`, the status to be replaced, the write is repeated while others change the rest of the object: only
-        a status that differs from `known` is a conflict.
+        With `current`, the status to be replaced, the write is repeated while others change the rest of the object:
+        only a status that differs from `current` is a conflict.
 
         Raises:
             ClusterError: the write failed, or its result is unknown; `Conflict`: the status was changed meanwhile.

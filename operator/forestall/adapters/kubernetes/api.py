@@ -152,7 +152,7 @@ def segment(text: str) -> str:
 
 
 def refusal(status: int, data: bytes, description: str) -> ClusterError:
-    """Return the error for a response of `status` with the body `data` to the request `what`.
+    """Return the error for a response of `status` with the body `data` to the request that `description` names.
 
     The status code alone does not show who refused the request, and so what people can do about it.
     """

@@ -135,7 +135,7 @@ class Elector:
     """Acquires and renews the lease; run `run` as a task.
 
     `identity` must be unique to this process, not only to its pod. `on_lost` is called once when the lease is lost for
-    any reason but `stop`: the process must exit then, because its requests under way may still take effect.
+    any reason but `release`: the process must exit then, because its requests under way may still take effect.
     """
 
     def __init__(

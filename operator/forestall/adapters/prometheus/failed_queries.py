@@ -45,7 +45,7 @@ class FailedQueries:
         self._failures[text] = (answer, now + (ASK_WRONG_AGAIN_S if trouble.lasting else ASK_AGAIN_S))
 
     def keep_apart(self, texts: Iterable[str], max_joined: int, now: float) -> None:
-        """Record that more than `most` queries, including these, were too many for one request."""
+        """Record that more than `max_joined` queries, including these, were too many for one request."""
         for text in texts:
             self._smaller_requests[text] = (max_joined, now + APART_S)
 

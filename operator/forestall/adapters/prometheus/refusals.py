@@ -37,7 +37,7 @@ class Refusal:
     advice: str = ""
 
     def matches(self, status: int, kind: str, text: str) -> bool:
-        """Say whether a response matches this row; `words` is the message in lower case."""
+        """Say whether a response matches this row; `text` is the message in lower case."""
         return (
             (not self.statuses or status in self.statuses)
             and (not self.kinds or kind in self.kinds)
@@ -161,7 +161,7 @@ class WarningKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class WarningPattern:
-    """How a warning begins or ends, and what it means. A warning that matches no row counts as `Note.PARTIAL`."""
+    """How a warning begins or ends, and what it means. A warning that matches no row is `WarningKind.PARTIAL`."""
 
     products: str
     start: str
@@ -176,7 +176,7 @@ REMARKS: Final = (
     WarningPattern("Prometheus 3, Mimir, Cortex", "", "more warning annotations omitted", WarningKind.ABOUT_ONE),
     WarningPattern("Prometheus up to 2.53", "", "more annotations omitted", WarningKind.ABOUT_ONE),
 )
-"""The entries of the list `warnings`; the list `infos` has only hints."""
+"""Patterns of the entries of an answer's list of warnings; its list `infos` has only hints."""
 
 
 def refusal_of(status: int, kind: str, text: str) -> Refusal | None:
@@ -188,7 +188,7 @@ def refusal_of(status: int, kind: str, text: str) -> Refusal | None:
 
 
 def note_of(text: str) -> WarningKind:
-    """Return the meaning of one of an answer's `warnings`."""
+    """Return the meaning of one of an answer's warnings."""
     for row in REMARKS:
         if text.startswith(row.start) and text.rstrip().endswith(row.end):
             return row.note

@@ -122,7 +122,7 @@ class Bank:
         return own + [array for part in parts for array in part.state()]
 
     def put(self, rows: NDArray[np.intp], other: Bank, source_rows: NDArray[np.intp]) -> None:
-        """Replace the state of ``rows`` by that of the rows ``theirs`` of another bank of the same column."""
+        """Replace the state of ``rows`` by that of the rows ``source_rows`` of another bank of the same column."""
         for target, source in zip(self.state(), other.state(), strict=True):
             target[..., rows] = source[..., source_rows]
         self._newest = None

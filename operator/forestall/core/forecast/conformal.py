@@ -48,7 +48,7 @@ class ConformalLevels:
     def learn(self, horizon: int, missed: NDArray[np.bool_], scored: NDArray[np.bool_], share: float) -> None:
         """Take in which bounds (2, rows) were missed by a forecast whose horizon has passed, where ``scored``.
 
-        Misses of the upper bound that `tell` took in before are not in ``missed``.
+        Misses of the upper bound that `count_passed` took in before are not in ``missed``.
         """
         missed = missed & scored
         self.levels[:, horizon] += np.float32(_STEP * share) * (scored * self._tail - missed)

@@ -119,7 +119,7 @@ class Pending:
 
 
 class Matured(NamedTuple):
-    """Forecasts whose horizon has passed: as in :class:`Outlook`."""
+    """Forecasts whose horizon has passed: as in :class:`HorizonForecasts`."""
 
     maximum: Floats
     bounds: Floats

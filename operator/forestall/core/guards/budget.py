@@ -35,7 +35,7 @@ def tokens_left(bucket: TokenBucket, now: float) -> float:
 
 
 def remaining_usage(usage: RecordedUsage, bucket: TokenBucket, now: float) -> float:
-    """Return how much of `debt` is not refilled at `now`."""
+    """Return how much of `usage` is not refilled at `now`."""
     return max(0.0, usage.used - max(0.0, now - usage.at) * _rate(bucket))
 
 

@@ -14,8 +14,8 @@ def cooldown(context: GuardInput) -> Hold | None:
     """Hold until the policy's cooldown has passed since the last remediation of the target ended.
 
     The next rung of the ladder, in the same episode, skips the cooldown. The same rung for another object does not. Nor
-    does the same action of any policy or rung where it removes ready pods: it is repeated `RESTED` s later at the
-    earliest.
+    does the same action of any policy or rung where it removes ready pods: it is repeated `MIN_REPEAT_COOLDOWN` s later
+    at the earliest.
     """
     ended = context.last_ended_at
     if ended is None:

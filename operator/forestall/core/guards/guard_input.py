@@ -70,7 +70,7 @@ class NodeAvailability:
     control_plane: bool = False
     """Whether the target is a control plane node."""
     control_planes_unavailable: Sequence[str] = ()
-    """Those of `out` that are control plane nodes."""
+    """Those of `unavailable` that are control plane nodes."""
     unschedulable_pod: str | None = None
     """For a drain: the first pod of the node that fits on no other node; None where all fit."""
 
@@ -128,7 +128,7 @@ class WorkloadPods:
     """The `maxUnavailable` of its rollout, in pods."""
     budgets: Sequence[DisruptionBudget] = ()
     is_bounded: bool = False
-    """Whether its rollout replaces unready pods first, and no ready pod while more than `spare` are missing."""
+    """Whether its rollout replaces unready pods first, no ready pod while more than `max_unavailable` are missing."""
     is_rolling: bool = False
     """Whether a rollout is under way that may still succeed."""
 

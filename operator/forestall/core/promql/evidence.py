@@ -15,7 +15,7 @@ from forestall.core.promql.selector_reads import LOOKBACK
 from forestall.core.promql.syntax import metric_name, render_selector, selector
 
 FACT: Final = "__forestall_fact"
-"""The label that separates the results of a freshness query: `NEWEST` or `MEMBERS`."""
+"""The label that separates the results of a freshness query: `NEWEST` or `TARGETS`."""
 NEWEST: Final = "newest"
 TARGETS: Final = "members"
 """How many targets have fresh series: the number of different pairs of `instance` and `pod`."""

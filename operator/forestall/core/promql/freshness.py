@@ -123,7 +123,7 @@ def is_absence_test(node: ast.Expr) -> bool:
 
 
 def freshness_of(node: ast.Expr, context: ReadContext | None = None) -> Freshness:
-    """Return the freshness of a syntax tree at `place` in a query."""
+    """Return the freshness of a syntax tree, which stands in a query as `context` says."""
     context = context or ReadContext()
     if isinstance(node, ast.VectorSelector | ast.MatrixSelector):
         selector = render_selector(node if isinstance(node, ast.VectorSelector) else node.vector_selector)

@@ -99,7 +99,7 @@ def scan(text: str) -> ScannedQuery:
 
 
 def _positive_matcher(matcher: re.Match[str]) -> str:
-    """Return the end of a matcher `!=` or `!~` for the parser, see `Scanned.text`."""
+    """Return the end of a matcher `!=` or `!~` for the parser, see `ScannedQuery.text`."""
     sign, space, number = matcher.groups()
     return f'{"=" if sign == "=" else "=~"}{space}"{number}!"'
 

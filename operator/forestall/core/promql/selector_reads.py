@@ -60,7 +60,7 @@ class ReadContext:
     """Those of `subqueries` within the part of the query that has a value without data."""
 
     def for_children(self, node: ast.Expr) -> "ReadContext":
-        """Return the place of the children of `node`."""
+        """Return the context of the children of `node`."""
         match node:
             case ast.Call():
                 name = node.func.name

@@ -1,6 +1,6 @@
 """Parse PromQL, and render it from its syntax tree.
 
-`read` parses; this module renders, from the tree alone.
+`parser.parse_text` parses; this module renders, from the tree alone.
 """
 
 import math
