@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from forestall.core.forecast.recurrence_filter import Evidence, mixed, range_bits, recurs
+from forestall.core.forecast.recurrence_filter import PhaseEvidence, mixed, range_bits, recurs
 
 WEEKEND = sum(1 << back for back in range(1, 29) if back % 7 in (1, 2))
 """Bits of the Saturdays and Sundays before a Monday."""
@@ -13,7 +13,7 @@ def evidence(came, periods, *, by_chance=0.01, ignored=0):
     """The evidence of one phase; `came` lists the periods ago."""
     bits = sum(1 << back for back in came)
     came, ignored, periods = (np.array([number], dtype=np.int64) for number in (bits, ignored, periods))
-    return Evidence(came, ignored, periods, np.array([by_chance]), np.array([0.0125]))
+    return PhaseEvidence(came, ignored, periods, np.array([by_chance]), np.array([0.0125]))
 
 
 def chance(*args, **changes):

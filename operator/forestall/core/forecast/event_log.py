@@ -33,11 +33,11 @@ class PastEvents(NamedTuple):
 
 
 def past_events(
-    columns: Columns, values: Floats, limit: np.float32, apart: int, matrix_step: float
+    columns: Columns, values: Floats, limit: np.float32, max_gap: int, matrix_step: float
 ) -> PastEvents | None:
     """Find the sudden breaches of ``limit`` in the finite points of a series (turned with its sign), which ascend.
 
-    ``apart``: columns from one point past the limit to the next from which they are two events; ``matrix_step``:
+    ``max_gap``: columns from one point past the limit to the next from which they are two events; ``matrix_step``:
     seconds of a column. As points of the far past may be far apart, a breach began half way from the point before.
     None where there is no point.
     """
@@ -45,7 +45,7 @@ def past_events(
         return None
     step = np.diff(columns, prepend=columns[0])
     past = np.flatnonzero(values > limit)
-    first = past[np.diff(columns[past], prepend=NEVER // 2) > apart]
+    first = past[np.diff(columns[past], prepend=NEVER // 2) > max_gap]
     earliest = np.minimum(
         np.searchsorted(columns, columns[first] - _rise_columns(matrix_step)), np.maximum(first - 2, 0)
     )
@@ -89,7 +89,7 @@ class EventLog:
         """Whether the newest breach was sudden, so that it is among the events."""
         self.since = np.full(rows, -NEVER, dtype=np.int64)
         """The first column."""
-        self._known = np.full(rows, NEVER, dtype=np.int64)
+        self._last_known = np.full(rows, NEVER, dtype=np.int64)
         """The last column whose point is known and was not changed by an action."""
         self.gaps = np.full((2, _GAPS, rows), NEVER, dtype=np.int64)
         """Starts and ends of gaps."""
@@ -100,7 +100,16 @@ class EventLog:
         return np.asarray(self.starts[self._newest, np.arange(self._newest.size)])
 
     def state(self) -> list[NDArray[np.generic]]:
-        return [self.starts, self.peaks, self.since, self.gaps, self._newest, self._passed, self._is_kept, self._known]
+        return [
+            self.starts,
+            self.peaks,
+            self.since,
+            self.gaps,
+            self._newest,
+            self._passed,
+            self._is_kept,
+            self._last_known,
+        ]
 
     def oldest(self, rows: NDArray[np.intp]) -> Columns:
         """Since when all events are known: (rows,)."""
@@ -147,11 +156,13 @@ class EventLog:
         self.peaks[slots, rows] = np.fmax(self.peaks[slots, rows], frame.values[rows])
         return np.asarray(new)
 
-    def _note_gaps(self, frame: Frame, known: NDArray[np.bool_]) -> None:
+    def _note_gaps(self, frame: Frame, is_known: NDArray[np.bool_]) -> None:
         """Keep the gaps: nobody knows what came in them."""
         column = frame.column
-        ended = np.flatnonzero(known & (self._known > NEVER) & (column - self._known > 1 + self._longest_gap))
+        ended = np.flatnonzero(
+            is_known & (self._last_known > NEVER) & (column - self._last_known > 1 + self._longest_gap)
+        )
         if ended.size:
             self.gaps[:, :-1, ended] = self.gaps[:, 1:, ended]
-            self.gaps[0, -1, ended], self.gaps[1, -1, ended] = self._known[ended], column
-        self._known[known] = column
+            self.gaps[0, -1, ended], self.gaps[1, -1, ended] = self._last_known[ended], column
+        self._last_known[is_known] = column

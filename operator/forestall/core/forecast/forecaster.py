@@ -97,9 +97,9 @@ class BreachForecaster:
         finite = np.isfinite(points)
         sign = np.float32(1 if limit.above else -1)
         columns = np.array([self._matrix.column(time) for time in at[finite]], dtype=np.int64)
-        apart = max(3, round(1.5 * float(np.median(np.diff(columns))))) if columns.size > 1 else 3
+        max_gap = max(3, round(1.5 * float(np.median(np.diff(columns))))) if columns.size > 1 else 3
         past = past_events(
-            columns, sign * points[finite], np.float32(sign * narrow_limits(limit.value)), apart, self._matrix.step
+            columns, sign * points[finite], np.float32(sign * narrow_limits(limit.value)), max_gap, self._matrix.step
         )
         if past is None:
             return

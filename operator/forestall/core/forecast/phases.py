@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from forestall.core.forecast.event_log import NEVER
-from forestall.core.forecast.recurrence_filter import LONGEST, Evidence, Recurring, mixed, range_bits, recurs
+from forestall.core.forecast.recurrence_filter import LONGEST, PhaseEvidence, Recurring, mixed, range_bits, recurs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ _HOUR: Final = 3600.0
 _DAY: Final = 86400.0
 
 
-class Window(NamedTuple):
+class PhaseWindow(NamedTuple):
     """A time relative to a column, in steps: from after ``start`` (rows,) to ``end``."""
 
     column: int
@@ -37,7 +37,7 @@ class Window(NamedTuple):
     rows: NDArray[np.intp]
 
 
-class _Place(NamedTuple):
+class _Position(NamedTuple):
     """Indices of a period and of a horizon."""
 
     period: int
@@ -47,12 +47,12 @@ class _Place(NamedTuple):
 class _Phase(NamedTuple):
     """The evidence of a period for a horizon."""
 
-    place: _Place
-    known: NDArray[np.intp]
+    position: _Position
+    complete: NDArray[np.intp]
     """The rows of which a whole period is known."""
     active: NDArray[np.intp]
     """Those that the evidence is of."""
-    variants: list[Evidence]
+    variants: list[PhaseEvidence]
     """Of all repetitions, and where they are of two kinds, of this kind alone, and of the other."""
 
 
@@ -85,7 +85,7 @@ class Phases:
                 matched |= in_window
                 if period > 2 * hour:
                     came = self._unchanged(came, window, period, hour)
-                self._add(_Place(number, index), window, period, came)
+                self._add(_Position(number, index), window, period, came)
         self._matched.append(matched)
 
     def conclude(self, chance: Floats, peak: Floats, highest: Floats) -> None:
@@ -93,8 +93,8 @@ class Phases:
         rows = self._rows
         is_active = np.zeros(rows.size, dtype=np.bool_)
         for phase, result in zip(self._phases, self._filtered(), strict=True):
-            chance[phase.place.period, phase.place.horizon, rows[phase.known]] = 0
-            chance[phase.place.period, phase.place.horizon, rows[phase.active]] = result
+            chance[phase.position.period, phase.position.horizon, rows[phase.complete]] = 0
+            chance[phase.position.period, phase.position.horizon, rows[phase.active]] = result
             is_active[phase.active] = True
         # What comes within a horizon comes within all that are longer.
         chance[:, :, rows] = np.fmax.accumulate(chance[:, :, rows], axis=1)
@@ -110,14 +110,14 @@ class Phases:
         variants = [evidence for phase in self._phases for evidence in phase.variants]
         if not variants:
             return
-        whole = recurs(Evidence(*(np.concatenate(parts) for parts in zip(*variants, strict=True))))
+        joint = recurs(PhaseEvidence(*(np.concatenate(parts) for parts in zip(*variants, strict=True))))
         ends = np.cumsum([evidence.came.size for evidence in variants])[:-1]
-        results = map(Recurring, np.split(whole.chance, ends), np.split(whole.log_likelihood, ends))
+        results = map(Recurring, np.split(joint.chance, ends), np.split(joint.log_likelihood, ends))
         for phase in self._phases:
-            found = [next(results) for _ in phase.variants]
-            yield mixed(*found) if len(found) > 1 else found[0].chance
+            kinds = [next(results) for _ in phase.variants]
+            yield mixed(*kinds) if len(kinds) > 1 else kinds[0].chance
 
-    def _window(self, horizon: int) -> Window:
+    def _window(self, horizon: int) -> PhaseWindow:
         """The time in which events of past periods, moved to now, count: an event may still come that is late.
 
         Right after an event only those count that are plainly later.
@@ -126,9 +126,9 @@ class Phases:
         column = self._frame.column
         just_came = column - self._newest <= 2 * slack
         self._change(np.where(just_came, self._newest + 2 * slack + 1, -NEVER))
-        return Window(column, np.where(just_came, slack, -slack), horizon, self._rows)
+        return PhaseWindow(column, np.where(just_came, slack, -slack), horizon, self._rows)
 
-    def _came(self, window: Window, period: int, shift: int = 0) -> tuple[Columns, NDArray[np.bool_]]:
+    def _came(self, window: PhaseWindow, period: int, shift: int = 0) -> tuple[Columns, NDArray[np.bool_]]:
         """Bit k: an event came in this window k periods ago, (rows,); and which did: (events, rows).
 
         The window is moved by ``shift`` steps. Notes when that changes.
@@ -143,7 +143,7 @@ class Phases:
         bits = np.where(matched, np.int64(1) << np.minimum(number, LONGEST), 0)
         return np.asarray(np.bitwise_or.reduce(bits, axis=0)), matched
 
-    def _unchanged(self, came: Columns, window: Window, period: int, hour: int) -> Columns:
+    def _unchanged(self, came: Columns, window: PhaseWindow, period: int, hour: int) -> Columns:
         """The bits with those of an hour earlier or later before them, where a clock change explains the difference.
 
         Events that came at the new time lately, each time instead of at the old one, are those of the old time.
@@ -156,7 +156,7 @@ class Phases:
             came = np.where(explains, came | before & ~recent, came)
         return came
 
-    def _add(self, place: _Place, window: Window, period: int, came: Columns) -> None:
+    def _add(self, position: _Position, window: PhaseWindow, period: int, came: Columns) -> None:
         """Add the evidence for a period; rows of which at most one event came are not active."""
         since = np.maximum(window.column + window.start - self._oldest, 0)
         periods = np.minimum(since // period, LONGEST)
@@ -166,14 +166,14 @@ class Phases:
         length = (window.end - window.start)[active]
         by_chance = 1 - np.exp(-self._rate[active] * length)
         ignored = self._gaps(window, period, active) & ~came
-        evidence = Evidence(came, ignored, periods[active], by_chance, length / period)
+        evidence = PhaseEvidence(came, ignored, periods[active], by_chance, length / period)
         variants = [evidence]
-        if place.period == _BY_KIND:
+        if position.period == _BY_KIND:
             other = _other_days(self._frame.time + window.end * self._frame.step)
             variants += [evidence.without(other), evidence.without(~other)]
-        self._phases.append(_Phase(place, np.flatnonzero(periods > 0), active, variants))
+        self._phases.append(_Phase(position, np.flatnonzero(periods > 0), active, variants))
 
-    def _gaps(self, window: Window, period: int, active: NDArray[np.intp]) -> Columns:
+    def _gaps(self, window: PhaseWindow, period: int, active: NDArray[np.intp]) -> Columns:
         """Bit k: k periods ago this window was in a gap: (rows,)."""
         begins, ends = self._log.gaps[:, :, self._rows[active]]
         is_gap = begins > NEVER

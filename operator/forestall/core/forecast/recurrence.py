@@ -58,8 +58,8 @@ class RecurringEvents:
         self._hedge = Hedge(1 + len(PERIODS), len(horizons), rows, _MEMORY)
 
     def state(self) -> list[NDArray[np.generic]]:
-        found = (self._until, self._chance, self._peak, self._highest)
-        return [*found, *self._log.state(), *self._hedge.state()]
+        results = (self._until, self._chance, self._peak, self._highest)
+        return [*results, *self._log.state(), *self._hedge.state()]
 
     def precede(self, row: int, past: PastEvents) -> None:
         """Put events of the far past before those of a row."""
@@ -78,9 +78,9 @@ class RecurringEvents:
         if rows.size:
             chance, median, upper = chance.copy(), median.copy(), upper.copy()
             before = chance[:, rows]
-            known = np.concatenate((before[None], np.maximum(self._chance[:, horizons, rows], before)))
-            parts[:, :, rows] = known
-            after = self._weighted(horizons, known, rows)
+            candidates = np.concatenate((before[None], np.maximum(self._chance[:, horizons, rows], before)))
+            parts[:, :, rows] = candidates
+            after = self._weighted(horizons, candidates, rows)
             peak, highest = self._peak[horizons, rows], self._highest[horizons, rows]
             expected = (after > before) & np.isfinite(peak)
             chance[:, rows] = after

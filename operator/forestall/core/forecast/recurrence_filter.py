@@ -24,7 +24,7 @@ _TWO_KINDS: Final = 0.1  # chance that periods are of two kinds, before anything
 _CHANGE: Final = 0.03  # chance that an event begins or ceases to recur, from one period to the next
 
 
-class Evidence(NamedTuple):
+class PhaseEvidence(NamedTuple):
     """What the past says of phases; one entry each."""
 
     came: Columns
@@ -38,7 +38,7 @@ class Evidence(NamedTuple):
     share: NDArray[np.float64]
     """How much of the period the phase takes."""
 
-    def without(self, periods: int) -> Evidence:
+    def without(self, periods: int) -> PhaseEvidence:
         """Return the evidence of all but some periods, whose bits are set."""
         return self._replace(came=self.came & ~np.int64(periods), ignored=self.ignored | np.int64(periods))
 
@@ -52,7 +52,7 @@ class Recurring(NamedTuple):
     """Of all that came and did not come."""
 
 
-def recurs(evidence: Evidence) -> Recurring:
+def recurs(evidence: PhaseEvidence) -> Recurring:
     """Follow each phase from the oldest period to the newest."""
     prior = _PRIOR * evidence.share
     first = np.stack((1 - prior, *(prior / len(_SHARES) for _ in _SHARES)))
@@ -74,11 +74,14 @@ def recurs(evidence: Evidence) -> Recurring:
     return Recurring(np.asarray(_SHARES @ belief[1:], dtype=np.float32), log_likelihood)
 
 
-def mixed(whole: Recurring, part: Recurring, rest: Recurring) -> Floats:
-    """P(event) where the periods may be alike, or of two kinds that are followed each on its own."""
-    excess = whole.log_likelihood - part.log_likelihood - rest.log_likelihood + np.log((1 - _TWO_KINDS) / _TWO_KINDS)
+def mixed(joint: Recurring, own: Recurring, other: Recurring) -> Floats:
+    """P(event) where the periods may be alike, or of two kinds that are followed each on its own.
+
+    ``joint``: of all periods; ``own``: of those of this kind alone; ``other``: of those of the other kind alone.
+    """
+    excess = joint.log_likelihood - own.log_likelihood - other.log_likelihood + np.log((1 - _TWO_KINDS) / _TWO_KINDS)
     share = 1 / (1 + np.exp(np.clip(excess, -50, 50)))
-    return np.asarray(whole.chance + share * (part.chance - whole.chance), dtype=np.float32)
+    return np.asarray(joint.chance + share * (own.chance - joint.chance), dtype=np.float32)
 
 
 def range_bits(first: Columns, last: Columns) -> Columns:
