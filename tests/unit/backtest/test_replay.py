@@ -34,6 +34,8 @@ from forestall.report.chart import standalone
 START = 1_772_323_200.0
 STEP = 60.0
 LEARNED = 360
+BRIEFLY = 60 * STEP
+"""How much is learned (s) where the forecasts do not matter."""
 
 
 def column(values, name="busy", labels=()):
@@ -151,7 +153,7 @@ def test_series_that_end_have_no_values_afterwards(objective, values):
 def test_an_objective_without_history_is_listed(objective, values):
     other = objective("web", leadingIndicators=[{"name": "queue", "query": "queue", "limit": 5}])
     end = START + (LEARNED + 20) * STEP
-    prepared, records = run([objective(), other], [column(values)], end=end)
+    prepared, records = run([objective(), other], [column(values)], end=end, learn=BRIEFLY)
     report = evaluate(records, prepared.time_range, prepared.learn_from, lead_time=60)
     assert [result.assessment.name for result in report.objectives] == ["default/shop"]
     assert len(report.missing) == 1
@@ -233,7 +235,7 @@ def test_descriptions_and_labels_are_escaped_in_the_report(objective, values):
     labels = (("pod", '"><img src=x>'),)
     leading = [{"name": "busy", "query": "busy", "limit": 10, "horizon": "20m", "per": "pod"}]
     body["spec"]["leadingIndicators"] = leading
-    prepared, records = run([body], [column(values, labels=labels)], end=end)
+    prepared, records = run([body], [column(values, labels=labels)], end=end, learn=BRIEFLY)
     tags = _Tags()
     tags.feed(page(evaluate(records, prepared.time_range, prepared.learn_from, lead_time=60)))
     assert not tags.tags & {"script", "img"}
@@ -339,7 +341,7 @@ def test_the_example_history_matches_its_generator(root):
 def test_no_more_policies_decide_than_in_the_operator(objective, policy, values):
     """The first by name decide for an objective, and one more takes nothing from them."""
     policies = [policy(name=f"policy-{number:02}") for number in range(MOST_FOR_ONE + 1)]
-    _, (record,) = run([objective(), *policies], [column(values)], end=START + (LEARNED + 5) * STEP)
+    _, (record,) = run([objective(), *policies], [column(values)], end=START + (LEARNED + 5) * STEP, learn=BRIEFLY)
     assert [each.name for each in record.policies] == [f"policy-{number:02}" for number in range(MOST_FOR_ONE)]
 
 

@@ -24,7 +24,7 @@ SURGE = [*[50.0] * 20, *np.linspace(50, 500, 40), *[500.0] * 20, *np.linspace(50
 PAST = [50.0] * 120 + SURGE
 
 
-def recommended(services, *, autoscalers, interval=60.0):
+def recommended(services, *, autoscalers, interval=120.0):
     tunings = [PolicyTuning(headroom=0.2)] * len(services)
     return recommended_setup(services, tunings, autoscalers=autoscalers, interval=interval)
 
@@ -87,7 +87,7 @@ async def test_forestall_alone_scales_the_workload(make_service):
 async def test_the_steps_are_consistent_for_many_services_that_come_at_risk_together(make_service):
     count = 21  # more than a cluster's storm breaker lets act
     services = [make_service(SURGE[:70], 4, past=PAST, min_replicas=3, start_up=120.0)] * count
-    outcome = await run(services, Keda(np.full(count, 0.9)), recommended(services, autoscalers=True, interval=120.0))
+    outcome = await run(services, Keda(np.full(count, 0.9)), recommended(services, autoscalers=True))
     assert len({outcome.changes[n] for n in range(count)}) == 1, "what is alike fares alike"
     assert outcome.remediations
     for remediation in outcome.remediations:
