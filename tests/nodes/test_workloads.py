@@ -408,7 +408,7 @@ def test_replicas_that_no_node_takes_are_named_and_given_back(stories):
     stories.until_condition("scale-pending", "Verified", "False")
     status = stories.until_reason("scale-pending", "Unschedulable")
     assert f"Insufficient {WIDE}" in status["message"]
-    assert "the 2 that serve nobody are released in " in status["message"]
+    assert "the 2 that serve nobody are removed in " in status["message"]
     assert stories.condition("scale-pending", "PodsReady")["status"] == "False"
     stories.levels.set(0, "scale-pending")
     status = stories.until_ended("scale-pending")

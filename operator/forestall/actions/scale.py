@@ -169,7 +169,7 @@ class Scale(WorkloadAction):
             return _keep(remediation, world)
         pause = _pace(remediation, now)
         if pause > 0:
-            return Hold("Releasing", f"the next replicas are released in {format_duration(pause)}")
+            return Hold("Releasing", f"the next replicas are removed in {format_duration(pause)}")
         lowest = max(original, peak)
         to = max(lowest, world.level - step)
         return _move(world, to, over or _agreed(remediation, lowest, recent[-1].outlook))
@@ -270,7 +270,7 @@ def _keep(remediation: Remediation, world: ObservedState) -> Hold:
         return Hold(
             "NotHelped",
             f"{plural(world.level, 'replica')} of {name}{suffix} did not lower the risk; kept while it lasts, because "
-            f"fewer would not help either, and released when observation and forecast have needed fewer for {window}",
+            f"fewer would not help either, and removed when observation and forecast have needed fewer for {window}",
         )
     if world.blocked is not None:
         return Hold(
@@ -278,7 +278,7 @@ def _keep(remediation: Remediation, world: ObservedState) -> Hold:
         )
     return Hold(
         "Holding",
-        f"{name} is held at {world.level}; replicas are released when observation and forecast have needed fewer for "
+        f"{name} is held at {world.level}; replicas are removed when observation and forecast have needed fewer for "
         f"{window}",
     )
 

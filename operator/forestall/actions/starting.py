@@ -165,7 +165,7 @@ def in_words(stalled: StalledReplicas, left: float) -> str:
     if not stalled.idle:
         return stalled.why.message
     soon = f"in {format_duration(left)}" if left > 0 else "now"
-    return f"{stalled.why.message}; the {stalled.idle} that {SERVE_NOBODY} are released {soon}"
+    return f"{stalled.why.message}; the {stalled.idle} that {SERVE_NOBODY} are removed {soon}"
 
 
 def may_add(remediation: Remediation, stalled: StalledReplicas | None, now: float) -> bool:

@@ -21,9 +21,9 @@ _KEEP = {"helm.sh/resource-policy": "keep"}
 _BASE = {
     "apiVersion": {
         "type": "string",
-        "description": "The version of the schema that the object is written in.",
+        "description": "The versioned schema of this representation of the object.",
     },
-    "kind": {"type": "string", "description": "The kind of the object."},
+    "kind": {"type": "string", "description": "The REST resource that this object represents. It cannot be updated."},
     "metadata": {"type": "object"},
 }
 _KEPT = (

@@ -37,9 +37,9 @@ class BasicAuth(Model):
     """HTTP basic authentication."""
 
     username: SecretKeyRef
-    """Where the user name is."""
+    """The Secret key that holds the user name."""
     password: SecretKeyRef
-    """Where the password is."""
+    """The Secret key that holds the password."""
 
 
 class Auth(Model):
@@ -56,7 +56,7 @@ class Auth(Model):
 
 
 class Tls(Model):
-    """How the endpoint's certificate is verified."""
+    """Settings for the verification of the endpoint's certificate."""
 
     ca: SecretKeyRef | None = None
     """The CA certificate in PEM format. Default: the system's."""

@@ -54,8 +54,8 @@ class Window(Model):
 
 
 class StormBreaker(Model):
-    """When so many objectives are at risk at once that nothing is started, because the cause is not in each
-    workload."""
+    """Limits above which the operator starts no action because too many objectives are at risk at once: the cause is
+    then not in each workload."""
 
     objectives: Annotated[int, Field(ge=2, le=1000000)] = 20
     """The minimum number of objectives at risk."""
@@ -75,17 +75,18 @@ class Budget(Model):
 
 
 class NodeLimits(Model):
-    """How far nodes may be taken out of service."""
+    """Limits for taking nodes out of service."""
 
     max_cordoned: Annotated[int, Field(ge=0, le=1000)] | None = None
     """The maximum number of nodes out of service at once (unschedulable or not ready, for any reason), including the
     one that the operator cordons or drains. Default: 1, if `maxCordonedPercent` is not set."""
     max_cordoned_percent: Annotated[int, Field(ge=0, le=100)] | None = None
-    """The same as a percentage of all nodes, rounded down. If both are set, both apply."""
+    """The maximum number of nodes out of service at once, as a percentage of all nodes, rounded down. If
+    `maxCordoned` is set too, both apply."""
 
 
 class Allowance(Model):
-    """Which namespaces may use which actions."""
+    """Actions that some namespaces may use."""
 
     namespaces: LabelSelector = LabelSelector()
     """The namespaces, by label; empty: all."""
@@ -97,34 +98,34 @@ class GuardrailSpec(Model):
     """The limits. If several Guardrails exist, each of them must allow an action."""
 
     paused: bool = False
-    """Change nothing in the whole cluster: start no action and release none. Remediations under way stay as they
+    """Change nothing in the whole cluster: start no action and revert none. Remediations under way stay as they
     are."""
     pause_until: Timestamp | None = None
-    """When the pause expires. Default: when `paused` is false."""
+    """The time at which the pause expires. Default: when `paused` is false."""
     pause_reason: Annotated[str, Field(max_length=1024)] = ""
-    """Why it is paused, for people."""
+    """The reason for the pause, for people."""
     paused_by: Annotated[str, Field(max_length=256)] = ""
     """The user who paused it; an admission policy refuses the name of another user."""
     paused_at: Timestamp | None = None
-    """When it was paused."""
+    """The time at which the pause began."""
     budget: Budget | None = None
     """The budget of actions in the whole cluster."""
     namespace_budget: Budget | None = None
     """The budget of actions in each namespace."""
     nodes: NodeLimits | None = None
-    """How many nodes may be taken out of service. Default, if no Guardrail sets it: one."""
+    """Limits for taking nodes out of service. Default, if no Guardrail sets it: one node at once."""
     blackout_windows: Annotated[list[Window], Field(max_length=32)] = []
-    """Nothing new is started in these windows; actions may be released."""
+    """The operator starts no action in these windows; it may revert actions."""
     maintenance_windows: Annotated[list[Window], Field(max_length=32)] = []
-    """Actions start only in these windows, for actions that have one; they may be released at any time."""
+    """Actions start only in these windows, for actions that have one; they may be reverted at any time."""
     storm: StormBreaker | None = None
-    """When so many objectives are at risk at once that nothing is started. Default, if no Guardrail sets it: at least
-    20 objectives, and half of all, within 10m."""
+    """Limits above which the operator starts no action because too many objectives are at risk at once. Defaults to at
+    least 20 objectives, and half of all, within 10m, if no Guardrail sets it."""
     notify: Annotated[list[Subscription], Field(max_length=16)] = []
-    """Which channels are notified when people are needed, for every namespace that may use the channel."""
+    """The channels that are notified when people are needed, for every namespace that may use the channel."""
     allow: Annotated[list[Allowance], Field(max_length=64)] = []
-    """Which namespaces may use which actions. Empty: all namespaces may use actions that change only their own
-    namespace, none may use cordon and drain."""
+    """The actions that namespaces may use. Empty: all namespaces may use actions that change only their own namespace,
+    none may use cordon and drain."""
 
 
 class Spent(Model):
@@ -144,7 +145,7 @@ class GuardrailStatus(Model):
     observed_generation: int | None = None
     """The generation that the status refers to."""
     conditions: Conditions = []
-    """Ready."""
+    """The latest observations of the object's state. Known types: Ready."""
     spent: Annotated[list[Spent], Field(max_length=5000)] = []
     """The use of the budgets. It is written before an action is executed, and counts even if the Remediation or its
     namespace is deleted."""
@@ -169,6 +170,6 @@ class Guardrail(Resource):
 
     metadata: Metadata
     spec: GuardrailSpec = GuardrailSpec()
-    """What is allowed."""
+    """The limits that apply to all policies."""
     status: GuardrailStatus = GuardrailStatus()
-    """What is known."""
+    """The observed state of the Guardrail. Read-only."""

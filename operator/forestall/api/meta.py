@@ -249,20 +249,20 @@ class Model(BaseModel):
 
 
 class Condition(Model):
-    """A condition in the form of `metav1.Condition`."""
+    """One observation of the object's state, in the form of `metav1.Condition`."""
 
     type: str
-    """What the condition is about, in CamelCase."""
+    """The type of the condition in CamelCase."""
     status: Literal["True", "False", "Unknown"]
-    """Whether it holds."""
+    """The status of the condition: True, False or Unknown."""
     reason: str
-    """Why, as one CamelCase word for programs."""
+    """A programmatic identifier for the reason of the last transition."""
     message: str = ""
-    """The reason for people."""
+    """A human-readable message with details about the transition."""
     last_transition_time: str | None = None
-    """When `status` last changed."""
+    """The last time at which the status of the condition changed."""
     observed_generation: int | None = None
-    """The generation that the condition was computed from."""
+    """The `metadata.generation` that the condition was computed from."""
 
     @classmethod
     def since(
@@ -291,7 +291,7 @@ class Requirement(Model):
     key: Annotated[str, Field(min_length=1, max_length=317)]
     """The label's key."""
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    """How the label's value relates to `values`."""
+    """The relation of the label's value to `values`."""
     values: Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=64)] = []
     """The values; empty for Exists and DoesNotExist."""
 
@@ -316,7 +316,7 @@ class LabelSelector(Model):
     """A label selector in the form of `metav1.LabelSelector`; an empty one selects everything."""
 
     match_labels: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16)] = {}
-    """Labels that must be there with just these values."""
+    """Labels that must match exactly."""
     match_expressions: Annotated[list[Requirement], Field(max_length=16)] = []
     """Further requirements, all of which must hold."""
 

@@ -53,9 +53,9 @@ class MetricSourceSpec(Model):
     """The base URL of a Prometheus-compatible HTTP API, such as `http://prometheus.monitoring:9090`, without
     credentials in it."""
     auth: Auth = Auth()
-    """The credentials."""
+    """The credentials for the endpoint."""
     tls: Tls = Tls()
-    """How the endpoint's certificate is verified."""
+    """Settings for the verification of the endpoint's certificate."""
     headers: Headers = {}
     """Headers of every request, such as `X-Scope-OrgID` for a tenant."""
     timeout: Annotated[Duration, Between("100ms", "1m")] = Duration("10s")
@@ -88,7 +88,8 @@ class MetricSourceStatus(Model):
     objectives: int | None = None
     """The number of objectives that use the source."""
     conditions: Conditions = []
-    """Ready: the source answered the last cycle."""
+    """The latest observations of the object's state. Known types: Ready. Ready is True if the
+    source answered in the last cycle."""
 
 
 class MetricSource(Resource):
@@ -111,4 +112,4 @@ class MetricSource(Resource):
     spec: MetricSourceSpec
     """The endpoint of the source, and who may use it."""
     status: MetricSourceStatus = MetricSourceStatus()
-    """Whether the source answers."""
+    """The observed state of the MetricSource. Read-only."""

@@ -23,10 +23,10 @@ Topic = Literal["ApprovalRequired", "LadderExhausted", "Locked"]
 
 
 class Subscription(Model):
-    """Which channel is notified of which topics."""
+    """A channel and the topics that it is notified of."""
 
     channel: DnsLabel
-    """The NotificationChannel."""
+    """The name of the NotificationChannel."""
     topics: Annotated[
         list[Topic], Field(min_length=1, max_length=3, json_schema_extra={"x-kubernetes-list-type": "set"})
     ] = ["ApprovalRequired", "LadderExhausted", "Locked"]
@@ -35,7 +35,7 @@ class Subscription(Model):
 
 
 class NotificationChannelSpec(Model):
-    """Where to, in which form, and by whom."""
+    """The receiver of the notifications, their format, and the namespaces that may use the channel."""
 
     model_config = rules(
         rule("has(self.url) != has(self.urlFrom)", "give exactly one of `url` and `urlFrom`"),
@@ -43,8 +43,8 @@ class NotificationChannelSpec(Model):
     )
 
     type: Literal["Slack", "Webhook", "Alertmanager", "CloudEvents"]
-    """Slack: an incoming webhook of Slack, or a compatible one.Webhook: a JSON object, sent by POST. Alertmanager:
-    its API v2. CloudEvents: CloudEvents 1.0 in structured mode over HTTP."""
+    """Slack: a Slack-compatible incoming webhook. Webhook: a JSON object, sent by POST. Alertmanager: its API v2.
+    CloudEvents: CloudEvents 1.0 in structured mode over HTTP."""
     url: (
         Annotated[
             str,
@@ -60,9 +60,9 @@ class NotificationChannelSpec(Model):
     url_from: SecretKeyRef | None = None
     """The Secret with the URL, if the URL itself is confidential, as with Slack."""
     auth: Auth = Auth()
-    """The credentials."""
+    """The credentials for the endpoint."""
     tls: Tls = Tls()
-    """How the endpoint's certificate is verified."""
+    """Settings for the verification of the endpoint's certificate."""
     headers: Headers = {}
     """Headers of each request."""
     timeout: Annotated[Duration, Between("100ms", "10s")] = Duration("5s")
@@ -77,7 +77,8 @@ class NotificationChannelStatus(Model):
     observed_generation: int | None = None
     """The generation that the status refers to."""
     conditions: Conditions = []
-    """Ready: the last notification was delivered."""
+    """The latest observations of the object's state. Known types: Ready. Ready is True if the
+    last notification was delivered."""
 
 
 class NotificationChannel(Resource):
@@ -97,6 +98,6 @@ class NotificationChannel(Resource):
 
     metadata: Metadata
     spec: NotificationChannelSpec
-    """Where to, in which form, and by whom."""
+    """The receiver of the notifications, their format, and the namespaces that may use the channel."""
     status: NotificationChannelStatus = NotificationChannelStatus()
-    """Whether it delivers."""
+    """The observed state of the NotificationChannel. Read-only."""

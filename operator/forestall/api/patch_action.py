@@ -137,7 +137,7 @@ class PatchTarget(Model):
 
 
 class PatchAction(Model):
-    """Set one field of one object of this namespace to a declared value while the risk lasts, and set it back
+    """Set one field of one object of this namespace to a declared value while the risk lasts, and revert it
     afterwards, if it is still as this action left it."""
 
     model_config = rules(

@@ -10,7 +10,7 @@ _Name = Annotated[str, Field(min_length=1, max_length=253)]
 
 
 class PauseSpec(Model):
-    """What is paused, until when, and why."""
+    """The scope of the pause, its end and its reason."""
 
     model_config = rules(
         rule(
@@ -24,13 +24,13 @@ class PauseSpec(Model):
     policy: _Name | None = None
     """Pause only this RemediationPolicy of the namespace."""
     until: Timestamp | None = None
-    """When the pause expires. Default: when it is deleted."""
+    """The time at which the pause expires. Default: when it is deleted."""
     reason: Annotated[str, Field(max_length=1024)] = ""
-    """The reason for people."""
+    """The reason for the pause, for people."""
     by: Annotated[str, Field(max_length=256)] = ""
     """The user who paused it; an admission policy refuses the name of another user."""
     at: Timestamp | None = None
-    """When it was paused."""
+    """The time at which the pause began."""
 
 
 class PauseStatus(Model):
@@ -39,11 +39,12 @@ class PauseStatus(Model):
     observed_generation: int | None = None
     """The generation that the status refers to."""
     conditions: Conditions = []
-    """Ready: it is in force."""
+    """The latest observations of the object's state. Known types: Ready. Ready is True while
+    the pause is in force."""
 
 
 class Pause(Resource):
-    """While a Pause exists the operator changes nothing in its namespace: it starts no action and releases none."""
+    """While a Pause exists the operator changes nothing in its namespace: it starts no action and reverts none."""
 
     KIND: ClassVar[str] = "Pause"
     PLURAL: ClassVar[str] = "pauses"
@@ -62,9 +63,9 @@ class Pause(Resource):
 
     metadata: Metadata
     spec: PauseSpec = PauseSpec()
-    """What is paused, until when, and why."""
+    """The scope of the pause, its end and its reason."""
     status: PauseStatus = PauseStatus()
-    """What became of it."""
+    """The observed state of the Pause. Read-only."""
 
     @property
     def scope(self) -> str:

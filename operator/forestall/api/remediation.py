@@ -57,10 +57,10 @@ MOST_PODS = 256
 
 
 class Evidence(RiskCause):
-    """What was known when it was decided."""
+    """The data that the decision is based on."""
 
     reason: str = ""
-    """The decision in words."""
+    """A human-readable reason for the decision."""
     pods: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=MOST_PODS)] = []
     """For evict, restart and rollback: the pods whose series the indicator had, the worst first. Only the series of
     pods that came since tell whether it helped."""
@@ -72,23 +72,23 @@ class Intent(Model):
     policy: ObjectRef
     """The RemediationPolicy that decided."""
     policy_generation: Count = 0
-    """Its generation at that time."""
+    """The generation of the policy at the decision."""
     policy_hash: Annotated[str, Field(max_length=64)] = ""
-    """A hash of its spec at that time, without `suspend` and `mode`, by which a later change is detected."""
+    """A hash of the policy's spec at the decision, without `suspend` and `mode`, which shows later changes."""
     objective: ObjectRef
     """The ServiceLevelObjective at risk."""
     objective_generation: Count = 0
-    """Its generation at that time."""
+    """The generation of the objective at the decision."""
     episode: Count
-    """Which stretch of risk of that objective."""
+    """The number of the objective's episode at risk."""
     rung: Annotated[int, Field(ge=0, le=15)] = 0
-    """Which rung of the policy's ladder."""
+    """The position of the action in the policy's list `actions`, counted from 0."""
     target: ObjectRef
-    """What is changed."""
+    """The object that the action changes."""
     action: Rung
     """The action with its bounds, as the policy gave it."""
     mode: Mode
-    """The policy's mode at that time."""
+    """The policy's mode at the decision."""
     from_: Annotated[Count | None, Field(alias="from")] = None
     """For scale: the original replicas, below which the operator never goes. For rollback: the newest revision."""
     to: Count | None = None
@@ -96,61 +96,61 @@ class Intent(Model):
     evidence: Evidence
     """The evidence at the decision."""
     created: str
-    """When it was decided."""
+    """The time of the decision."""
     deadline: str
-    """When the remediation ends, complete or not."""
+    """The time at which the remediation ends, complete or not."""
     approval_expires: str | None = None
-    """When the request for approval expires."""
+    """The time at which the request for approval expires."""
     verify_within: Duration = Duration("5m")
     """The time after completion within which the risk must fall."""
     verify_probability: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """The breach probability below which the risk counts as fallen."""
     rollback: str = ""
-    """How the action is reverted."""
+    """A description of how the action is reverted."""
 
 
 class Approval(Model):
     """A person's decision, in mode Approve."""
 
     decision: Literal["Approved", "Rejected"]
-    """Approved or Rejected."""
+    """The decision: Approved or Rejected."""
     by: Annotated[str, Field(max_length=256)] = ""
-    """Who decided."""
+    """The user who decided."""
     at: Annotated[str, Field(max_length=64)] = ""
-    """When."""
+    """The time of the decision."""
     comment: Annotated[str, Field(max_length=1024)] = ""
-    """Why."""
+    """The comment of the user who decided."""
 
 
 class Feedback(Model):
     """A person's feedback, afterwards."""
 
     verdict: Literal["Helpful", "Unhelpful", "FalseAlarm"]
-    """Whether it helped."""
+    """The verdict: Helpful, Unhelpful or FalseAlarm."""
     by: Annotated[str, Field(max_length=256)] = ""
-    """Who said so."""
+    """The user who gave the feedback."""
     at: Annotated[str, Field(max_length=64)] = ""
-    """When."""
+    """The time of the feedback."""
     comment: Annotated[str, Field(max_length=1024)] = ""
-    """Why."""
+    """The comment of the user who gave the feedback."""
 
 
 class Undo(Model):
     """A person's request to revert the action now."""
 
     by: Annotated[str, Field(max_length=256)] = ""
-    """Who asked."""
+    """The user who requested the undo."""
     at: Annotated[str, Field(max_length=64)] = ""
-    """When."""
+    """The time of the request."""
     comment: Annotated[str, Field(min_length=1, max_length=1024)]
-    """Why."""
+    """The comment of the user who requested the undo."""
 
 
 class Restored(Model):
     """What it was before it was deleted, and written again because something rests on it."""
 
     uid: Annotated[str, Field(max_length=64)]
-    """The original UID, with which its changes are marked."""
+    """The original UID, with which the changes of the Remediation are marked."""
     feedback: Feedback | None = None
     """The feedback before the deletion."""
     undo: Undo | None = None
@@ -189,7 +189,7 @@ class RemediationSpec(Model):
     )
 
     intent: Intent
-    """What is to be done; written once, by the operator."""
+    """The intended action; written once, by the operator."""
     approval: Approval | None = None
     """A person's decision, in mode Approve."""
     feedback: Feedback | None = None
@@ -214,7 +214,7 @@ class Step(Model):
     """One change of the cluster, recorded before it is made."""
 
     at: str
-    """When."""
+    """The time at which the change was recorded."""
     change: str
     """A description of the change."""
     subject: ObjectRef | None = None
@@ -224,42 +224,43 @@ class Step(Model):
     to: int | None = None
     """For scale: the replicas after."""
     because: str = ""
-    """Why."""
+    """The reason for the change."""
     previous: str = ""
     """For patch: the previous value as JSON, to which the field is reverted."""
     load: Seen | None = None
     """For scale with a proportional capacity: the load that sized it, which must fall as replicas are added."""
     done: bool = False
-    """Whether the change is known to be made."""
+    """Whether the change is known to have been made."""
 
 
 class RemediationStatus(Model):
-    """The lifecycle of the Remediation; written only by the operator."""
+    """The observed lifecycle of the Remediation; written only by the operator."""
 
     phase: Phase = "Pending"
     """The phase of the lifecycle."""
     reason: str = ""
-    """The reason for the phase as one CamelCase word."""
+    """A programmatic identifier for the reason of the phase."""
     message: str = ""
-    """The reason for the phase, for people."""
+    """A human-readable message with details about the phase."""
     since: str = ""
-    """When the phase began."""
+    """The time at which the phase began."""
     steps: Annotated[list[Step], Field(max_length=20)] = []
     """The last changes that were made."""
     completed: str | None = None
-    """When the action was complete; verification uses samples after this."""
+    """The time at which the action was complete; verification uses samples after this."""
     calm_since: str | None = None
-    """For scale, cordon and drain: since when the risk has passed."""
+    """For scale, cordon and drain: the time since which the risk has passed."""
     blind_since: str | None = None
-    """Since when there has been no fresh data about the risk."""
+    """The time since which there has been no fresh data about the risk."""
     ended: str | None = None
-    """When it ended."""
+    """The time at which the remediation ended."""
     change: str = ""
-    """For scale: the original, the highest requested and the current replicas, such as `3 → 6` or, after their release,
-    `3 → 6 → 3`. For rollback: the revisions."""
+    """For scale: the original, the highest requested and the current replicas, such as `3 → 6`, or `3 → 6 → 3` after
+    the revert. For rollback: the revisions."""
     conditions: Conditions = []
-    """Approved, Completed, Verified; for scale PodsReady and Proportional; Reverted=False while the action cannot be
-    reverted; Restored after a deletion."""
+    """The latest observations of the object's state. Known types: Approved, Completed, Verified,
+    Reverted (False while the action cannot be reverted), Restored (after a deletion); for scale also PodsReady,
+    PodsPreempted and Proportional."""
 
 
 class Remediation(Resource):
@@ -307,7 +308,7 @@ class Remediation(Resource):
     spec: RemediationSpec
     """The immutable intent, and the decisions and feedback of people."""
     status: RemediationStatus = RemediationStatus()
-    """The life of the Remediation so far."""
+    """The observed state of the Remediation. Read-only."""
 
     @property
     def ended(self) -> bool:

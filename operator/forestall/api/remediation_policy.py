@@ -84,11 +84,12 @@ class ScaleAction(Model):
     max_step: Annotated[int, Field(ge=1, le=10000)] | None = None
     """Add at most this many replicas in one step."""
     capacity: Capacity = Capacity()
-    """How many replicas a forecast needs."""
+    """The number of replicas that a forecast needs."""
     hold_at_most: Annotated[Duration, Between("1m", "30d")] = Duration("24h")
-    """Release the replicas after this long, from 1m to 30d, even while the risk lasts."""
+    """Revert the scale-out after this long, from 1m to 30d, even while the risk lasts."""
     stabilization_window: Annotated[Duration, Between("0s", "1d")] = Duration("10m")
-    """Release replicas only after measurement and forecast have needed fewer for this long, up to 1d."""
+    """Revert the scale-out, step by step, only after measurement and forecast have needed fewer replicas for this long,
+    up to 1d."""
 
 
 class RestartAction(Model):
@@ -146,7 +147,7 @@ class NotifyAction(Model):
     call."""
 
     channel: DnsLabel
-    """The NotificationChannel."""
+    """The name of the NotificationChannel."""
     message: Annotated[str, Field(max_length=1024)] = ""
     """Text that is added to the reason, such as a link to the runbook."""
 
@@ -185,7 +186,7 @@ class Rung(Model):
     """Move the pods off the indicator's node."""
 
     notify: NotifyAction | None = None
-    """Notify people."""
+    """Notify people through a channel."""
 
     @model_validator(mode="after")
     def _has_one_action(self) -> Self:
@@ -201,7 +202,7 @@ class Rung(Model):
 
 
 class VerificationSpec(Model):
-    """How the operator verifies that an action helped."""
+    """The verification that an action helped."""
 
     within: Annotated[Duration, Between("1s", "1d")] = Duration("5m")
     """The time after completion, up to 1d, within which the breach probability must fall below `probability`."""
@@ -227,25 +228,25 @@ class RemediationPolicySpec(Model):
     )
 
     objectives: LabelSelector = LabelSelector()
-    """Which ServiceLevelObjectives of this namespace, by label; empty: all."""
+    """The ServiceLevelObjectives of this namespace that the policy selects, by label. Empty: all."""
     mode: Mode = "Observe"
     """Observe: decide and report, change nothing. Approve: wait for a person's approval. Auto: act."""
     suspend: bool = False
-    """Start nothing new. Actions in effect are released as usual."""
+    """Start no action. Actions in effect are reverted as usual."""
     when: When = When()
     """The conditions under which the policy acts."""
     actions: Annotated[list[Rung], Field(min_length=1, max_length=8)]
     """The ladder of actions, tried in order: the next one follows if one did not help."""
     verification: VerificationSpec = VerificationSpec()
-    """How the operator verifies that an action helped."""
+    """The verification that an action helped."""
     cooldown: Annotated[Duration, Between("0s", "30d")] = Duration("10m")
     """After a remediation has ended, wait this long, up to 30d, before the next one on the same target."""
     blackout_windows: Annotated[list[Window], Field(max_length=16)] = []
-    """The policy starts nothing new in these windows; it may release actions."""
+    """The policy starts no action in these windows; it may revert actions."""
     maintenance_windows: Annotated[list[Window], Field(max_length=16)] = []
     """The policy starts actions only in these windows, for actions that have one."""
     notify: Annotated[list[Subscription], Field(max_length=8)] = []
-    """Which channels are notified when people are needed."""
+    """The channels that are notified when people are needed."""
     deadline: Annotated[Duration, Between("10s", "7d")] = Duration("30m")
     """The time after the decision, from 10s to 7d, at which an unfinished remediation ends."""
     approval_expiry: Annotated[Duration, Between("10s", "7d")] = Duration("15m")
@@ -264,15 +265,16 @@ class RemediationPolicyStatus(Model):
     observed_generation: int | None = None
     """The generation that the status refers to."""
     objectives: int | None = None
-    """How many objectives it selects."""
+    """The number of objectives that the policy selects."""
     active: int | None = None
-    """How many of its remediations are under way."""
+    """The number of the policy's remediations that are under way."""
     conditions: Conditions = []
-    """Ready, Locked when a person must look before it acts again, Permitted: whether the operator has the rights."""
+    """The latest observations of the object's state. Known types: Ready, Permitted (whether
+    the operator has the rights), Locked (a person must unlock the policy before it acts again)."""
 
 
 class RemediationPolicy(Resource):
-    """When and within which bounds forestall acts on a forecast breach."""
+    """The conditions under which forestall acts on a forecast breach, and the bounds of its actions."""
 
     KIND: ClassVar[str] = "RemediationPolicy"
     PLURAL: ClassVar[str] = "remediationpolicies"
@@ -291,4 +293,4 @@ class RemediationPolicy(Resource):
     spec: RemediationPolicySpec
     """The selected objectives, the conditions and the actions."""
     status: RemediationPolicyStatus = RemediationPolicyStatus()
-    """What is known about the policy."""
+    """The observed state of the RemediationPolicy. Read-only."""

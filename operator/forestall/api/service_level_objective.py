@@ -84,9 +84,9 @@ class ThresholdIndicator(Model):
     query: Query
     """A PromQL expression that returns one series."""
     operator: Literal["lt", "lte", "gt", "gte"]
-    """The value is good when it is lt (below), lte, gt (above) or gte `value`."""
+    """The comparison with `value` under which the query's value is good: `lt`, `lte`, `gt` or `gte`."""
     value: Measure
-    """The threshold."""
+    """The threshold that the query's value is compared with."""
 
 
 class RawIndicator(Model):
@@ -128,7 +128,8 @@ class LeadingIndicator(Model):
     direction: Literal["Above", "Below"] = "Above"
     """The side of the limit that hurts the SLI."""
     horizon: Annotated[Duration, Between("10s", "7d")] = Duration("10m")
-    """How far ahead the breach is forecast, from 10s to 7d. Choose it longer than an action takes to have an effect."""
+    """The time ahead for which the breach is forecast, from 10s to 7d. Choose it longer than an action takes to have an
+    effect."""
     per: SeriesLabel | None = None
     """The label that tells the query's series apart, such as `pod` or `node`. Actions use it to select what they act
     on."""
@@ -176,19 +177,19 @@ class RiskCause(Model):
     labels: dict[str, str] = {}
     """The labels of the series, such as its pod or node."""
     value: str = ""
-    """The newest value."""
+    """The newest value of the series."""
     limit: str = ""
-    """The limit that it is forecast to pass."""
+    """The limit that the value is forecast to pass."""
     probability: str = ""
-    """The probability that it passes the limit within the horizon."""
+    """The probability that the value passes the limit within the horizon."""
     time_to_breach: str = ""
-    """The median time until it does, where that is more likely than not within the horizon."""
+    """The median time until the value passes the limit, where that is more likely than not within the horizon."""
     time_to_breach_bounds: str = ""
-    """The bounds of that time; `later` is beyond the horizon."""
+    """The bounds of the time until the value passes the limit; `later` is beyond the horizon."""
     forecast: str = ""
     """The upper (or lower) bound of the forecast at the horizon."""
     horizon: str = ""
-    """How far ahead it is forecast."""
+    """The time ahead for which the value is forecast."""
 
 
 class IndicatorStatus(RiskCause):
@@ -199,28 +200,29 @@ class IndicatorStatus(RiskCause):
     series: int = 0
     """The number of series with a usable value."""
     fresh: bool
-    """Whether its data is present and fresh."""
+    """Whether the indicator's data is present and fresh."""
     reason: str = ""
-    """Why it cannot be used or forecast, in full or in part, as one CamelCase word; empty if nothing is wrong."""
+    """A programmatic identifier for the reason why the indicator cannot be used or forecast, in full or in part; empty
+    if nothing is wrong."""
     message: str = ""
-    """The reason for people."""
+    """A human-readable message with details about the reason."""
 
 
 class Decision(Model):
     """The decision of one policy about the objective, with its reason."""
 
     policy: str
-    """The RemediationPolicy."""
+    """The name of the RemediationPolicy."""
     verdict: Literal["Act", "WouldAct", "Hold"]
-    """Act, would have acted (mode Observe), or hold."""
+    """Act: the policy acts. WouldAct: it would act, but its mode is Observe. Hold: it does not act."""
     reason: str
-    """The reason as one CamelCase word."""
+    """A programmatic identifier for the reason of the decision."""
     message: str
-    """The reason for people."""
+    """A human-readable message with details about the reason."""
     action: str = ""
-    """The action, where there is one."""
+    """The action that was decided; empty if none was."""
     remediation: str = ""
-    """The Remediation, where one was created."""
+    """The name of the Remediation; empty if none was created."""
 
 
 class Episode(Model):
@@ -229,9 +231,9 @@ class Episode(Model):
     number: int = 0
     """The number of the episode, counted per objective."""
     since: str = ""
-    """When the episode began; empty when the objective is not at risk."""
+    """The time at which the episode began; empty when the objective is not at risk."""
     calm_since: str = ""
-    """Since when the risk has passed, while the episode has not ended yet."""
+    """The time since which the risk has passed, while the episode has not ended yet."""
     decided: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=100)] = []
     """The last Remediations that were decided in this episode. None is decided again in it, even if it was deleted."""
 
@@ -244,15 +246,15 @@ class Record(Model):
     """A backup of a Remediation that something depends on, in case it is deleted."""
 
     name: Annotated[str, Field(max_length=253)]
-    """Its name."""
+    """The name of the Remediation."""
     uid: Annotated[str, Field(max_length=64)]
-    """Its original UID."""
+    """The original UID of the Remediation."""
     phase: Annotated[str, Field(max_length=32)]
-    """Its phase."""
+    """The phase of the Remediation."""
     change: Annotated[str, Field(max_length=512)] = ""
-    """A description of its last change."""
+    """A description of the last change that the Remediation made."""
     body: Annotated[str, Field(max_length=32768)]
-    """Its intent, feedback and status as JSON, from which it is restored."""
+    """The intent, feedback and status of the Remediation as JSON, from which it is restored."""
 
 
 class ServiceLevelObjectiveStatus(Model):
@@ -268,7 +270,8 @@ class ServiceLevelObjectiveStatus(Model):
     budget_remaining: str | None = None
     """The share of the whole window's error budget that is left, in percent; negative when overdrawn."""
     burn_rate: str | None = None
-    """How fast the budget burns, over the last `burnRateWindow`: 1 uses it up just at the end of the whole window."""
+    """The speed at which the budget burns, over the last `burnRateWindow`: 1 uses it up just at the end of the whole
+    window."""
     burn_rate_window: str | None = None
     """The window of `burnRate`: a 720th of the objective's window (1h for 30d), and at least four of the operator's
     intervals."""
@@ -285,8 +288,8 @@ class ServiceLevelObjectiveStatus(Model):
     decisions: list[Decision] | None = None
     """The last decision of each policy."""
     last_evaluated: str | None = None
-    """When the operator last evaluated the objective. It is written with other changes, and on its own only when it is
-    10 minutes old. The Lease that `evaluatedBy` names has the time to the second."""
+    """The time at which the operator last evaluated the objective. It is written with other changes, and on its own
+    only when it is 10 minutes old. The Lease that `evaluatedBy` names has the time to the second."""
     evaluated_by: str | None = None
     """The Lease of the operator that evaluates the objective, as NAMESPACE/NAME."""
     episode: Episode | None = None
@@ -295,7 +298,8 @@ class ServiceLevelObjectiveStatus(Model):
     """The Remediations in effect, and those that a cooldown, a lock or the ladder of this episode depends on. Written
     before any change. The operator restores a deleted Remediation from it."""
     conditions: Conditions = []
-    """Ready, DataFresh, BudgetKnown, PredictionReady, AtRisk."""
+    """The latest observations of the object's state. Known types: Ready, DataFresh,
+    BudgetKnown, PredictionReady, AtRisk."""
 
 
 class ServiceLevelObjective(Resource):
@@ -331,4 +335,4 @@ class ServiceLevelObjective(Resource):
     spec: ServiceLevelObjectiveSpec
     """The objective and its indicators."""
     status: ServiceLevelObjectiveStatus = ServiceLevelObjectiveStatus()
-    """What is known and decided."""
+    """The observed state of the ServiceLevelObjective. Read-only."""

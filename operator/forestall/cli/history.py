@@ -70,7 +70,8 @@ async def history(
     """Show remediations, the newest first, or the whole lifecycle of one.
 
     OBJECT is the name of a remediation, or its subject: slo/NAME, policy/NAME, a workload such as deployment/NAME, or a
-    node. Remediations that have ended are kept for 30 days, and at least the last 20 of each objective.
+    node. Ended remediations are deleted after 30 days, or when an objective has more than 20, unless a cooldown, a
+    lock, a budget or the current episode depends on them.
 
     \b
     Examples:

@@ -81,7 +81,11 @@ _namespace = options.namespace_of(
 @_subject_argument
 @_namespace
 @click.option(
-    "--for", "lasting", callback=_duration, help="The duration of the pause, such as 2h. Default: until `resume`."
+    "--for",
+    "lasting",
+    callback=_duration,
+    metavar="DURATION",
+    help="The duration of the pause, such as 2h. Default: until `resume`.",
 )
 @click.option("--reason", default="", help="The reason that `status` and `explain` show. Default: none.")
 @options.connected

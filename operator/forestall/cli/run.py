@@ -58,7 +58,14 @@ def _listen(_: click.Context, __: click.Parameter, value: str) -> tuple[str, int
     show_envvar=True,
     help="The identity that holds the Lease.",
 )
-@click.option("--interval", callback=_interval, default="30s", show_default=True, help="The interval of the cycles.")
+@click.option(
+    "--interval",
+    callback=_interval,
+    default="30s",
+    show_default=True,
+    metavar="DURATION",
+    help="The interval of the cycles.",
+)
 @click.option(
     "--listen",
     callback=_listen,

@@ -34,8 +34,8 @@ def _why(_: click.Context, __: click.Parameter, value: str) -> str:
 async def undo(session: Session, *, remediation: str, namespace: str | None, comment: str) -> None:
     """Revert a remediation now, whatever the risk and its policy say.
 
-    In its next cycle the operator sets replicas or the autoscaler's minimum to the original value in one step, sets a
-    patched field back, or uncordons the node. It needs no data, and works also while the policy is suspended or
+    In its next cycle the operator sets replicas or the autoscaler's minimum to the original value in one step,
+    reverts a patched field, or uncordons the node. It needs no data, and works also while the policy is suspended or
     observes; a pause delays it. The policy is then locked for that objective until `unlock`. You need the verbs
     `approve` and `patch` on remediations.
 

@@ -82,6 +82,20 @@ def test_every_field_is_described(kind: type[Resource]) -> None:
 
 
 @kinds
+def test_a_description_stands_without_its_parent(kind: type[Resource]) -> None:
+    """`kubectl explain` shows a field alone, so its text needs no parent. Actions are reverted, not released."""
+    needs_parent = re.compile(r"(Its?|Who|What|When|Why|Which|Where|How|The same)\b|\W*\w+\W*$")
+    glued = re.compile(r"[a-z]\.[A-Z][a-z]+\b(?!`)")
+    texts = {path: re.sub(r"`[^`]*`", "", node.get("description", "")) for path, node in nodes(schema(kind))}
+    assert len(texts) > 10
+    assert {path: text for path, text in texts.items() if needs_parent.match(text)} == {}
+    assert {path: text for path, text in texts.items() if glued.search(text)} == {}
+    assert {path: text for path, text in texts.items() if "releas" in text.lower()} == {}
+    assert texts[".status"] == f"The observed state of the {kind.KIND}. Read-only."
+    assert texts[".status.conditions"].startswith("The latest observations of the object's state. Known types: ")
+
+
+@kinds
 def test_what_people_write_is_bounded(kind: type[Resource]) -> None:
     """Without bounds the API server can't tell what a CEL rule costs, and one object could be as large as a request."""
     unbounded = []

@@ -42,6 +42,12 @@ def test_the_help_lists_every_command_with_its_purpose(program):
         assert purpose in out
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_list_of_commands_and_the_page_of_a_command_begin_alike(program, command):
+    page = program(command, "--help")[1].split("\n\n")[1]
+    assert page.split()[0] == app.COMMANDS[command][1].split()[0]
+
+
 def test_help_imports_no_command_and_no_client():
     """Whoever presses TAB waits for these imports."""
     loaded = run_apart(

@@ -25,7 +25,7 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "The action stays in effect while the risk lasts; the message says until when.",
         "`forestall undo` reverts it now.",
     ),
-    "Releasing": Reason("The risk has passed; added replicas are released step by step."),
+    "Releasing": Reason("The risk has passed; added replicas are removed step by step."),
     "UndoRequested": Reason(
         "A person requested `forestall undo`; the message says who and why. The action is reverted at once, also while "
         "the risk lasts, and never below the original value.",
@@ -90,7 +90,7 @@ OUTCOMES: Final[dict[str, Reason]] = {
     ),
     "NotHelped": Reason(
         "The risk did not fall within `verification.within`. A patch is reverted at once. Replicas and a cordoned node "
-        "are kept while the risk lasts, because fewer would not help either, and released when it has passed.",
+        "are kept while the risk lasts, because fewer would not help either, and reverted when it has passed.",
         "Investigate: the action does not answer this cause. `forestall undo` reverts now what is still in effect. "
         "Feedback, or a change of the policy's actions, unlocks it.",
     ),
@@ -112,7 +112,7 @@ OUTCOMES: Final[dict[str, Reason]] = {
     "TargetReplaced": Reason("The workload was deleted and recreated since; the intent refers to the old one."),
     "TargetPaused": Reason(
         "The workload, its rollout or its autoscaler is paused by somebody, or the autoscaler may not scale out; it is "
-        "left alone. Raised replicas are released when that ends.",
+        "left alone. Raised replicas are reverted when that ends.",
         "`kubectl rollout resume` ends the pause of a rollout; that of a ScaledObject is an annotation.",
     ),
     "NotRestartable": Reason(
@@ -121,7 +121,7 @@ OUTCOMES: Final[dict[str, Reason]] = {
     ),
     "RolloutStuck": Reason(
         "The rollout makes no progress; the message names the pods that do not start, and why. A restart and a "
-        "rollback stay as they are, and old pods that serve stay too; a patch is set back.",
+        "rollback stay as they are, and old pods that serve stay too; a patch is reverted.",
         "Fix what the message names, or `kubectl rollout undo`. `kubectl describe pods` says more.",
     ),
     "JobFailed": Reason(
@@ -147,7 +147,7 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "Make that object the target, where it has a /scale subresource, or make the change there.",
     ),
     "FloorHidden": Reason(
-        "The autoscaler whose minimum was raised cannot be read. Its minimum is released when it can.",
+        "The autoscaler whose minimum was raised cannot be read. Its minimum is reverted when it can.",
         "The message says what is in the way: a right that was taken away, or a kind that is not served.",
     ),
     "FloorReplaced": Reason(
@@ -156,21 +156,21 @@ OUTCOMES: Final[dict[str, Reason]] = {
     ),
     "FloorGone": Reason("The autoscaler whose minimum was raised was deleted, and its minimum with it."),
     "QuotaExceeded": Reason(
-        "A ResourceQuota prevents the creation of pods; the message names it. Added replicas are released.",
+        "A ResourceQuota prevents the creation of pods; the message names it. Added replicas are removed.",
         "Raise the quota, or lower the policy's `maxReplicas` to what it allows. A rollout needs room for `maxSurge`.",
     ),
     "PodsNotCreated": Reason(
-        "Pods cannot be created; the message has the API server's words. Added replicas are released. If the "
-        "controller reports no cause, as for a StatefulSet, they are released if that lasts.",
+        "Pods cannot be created; the message has the API server's words. Added replicas are removed. If the "
+        "controller reports no cause, as for a StatefulSet, they are removed if that lasts.",
         "An admission policy, a webhook, a quota or another limit of the namespace is in the way: the message names "
         "it, or the Events of the workload do.",
     ),
     "PodsFailed": Reason(
-        "Pods fail at once; the message has the kubelet's words. Added replicas are released if that lasts.",
+        "Pods fail at once; the message has the kubelet's words. Added replicas are removed if that lasts.",
         "Most often a node is full, or what the pods ask for is not there: `kubectl describe pods` says more.",
     ),
     "Unschedulable": Reason(
-        "No node accepts the new pods; the message has the scheduler's words. Added replicas are released if that "
+        "No node accepts the new pods; the message has the scheduler's words. Added replicas are removed if that "
         "lasts.",
         "Add nodes, or lower requests that are too high. The operator waits for new nodes.",
     ),
@@ -181,22 +181,22 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "ResourceQuota with a scope on the PriorityClass limits how many pods a namespace may have of it.",
     ),
     "ImagePullFailed": Reason(
-        "The image of the new pods cannot be pulled. Added replicas are released.",
+        "The image of the new pods cannot be pulled. Added replicas are removed.",
         "Check that the image and the pull secret still exist: the running pods may be the last ones.",
     ),
     "CrashLooping": Reason(
         "The new pods crash, before they are ready or soon after; the message names them, and the exit code. Added "
-        "replicas are released. A risk that is gone because all pods crash does not count as fallen.",
+        "replicas are removed. A risk that is gone because all pods crash does not count as fallen.",
         "`kubectl logs --previous` says why.",
     ),
     "ContainerFailed": Reason(
         "A container of the new pods cannot be started; the message has the kubelet's words. Added replicas are "
-        "released.",
+        "removed.",
         "Most often a ConfigMap or a Secret is missing that it refers to.",
     ),
     "PodsNotReady": Reason(
         "The new pods do not become ready, and nothing reports a cause; the message says how far they are. Added "
-        "replicas are released if that lasts.",
+        "replicas are removed if that lasts.",
         "Look at their readiness probe, and at `kubectl describe pods`.",
     ),
     "PodsTerminating": Reason(
@@ -209,7 +209,7 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "The autoscaler does not raise the replicas to its minimum; the message has its words.",
         "`kubectl describe hpa` says why. A KEDA ScaledObject needs KEDA's operator to run.",
     ),
-    "ScaleOutReduced": Reason("Added pods that did not start were released; the operator adds none for an hour."),
+    "ScaleOutReduced": Reason("Added pods that did not start were removed; the operator adds none for an hour."),
     "NamespaceTerminating": Reason("The namespace is being deleted: nothing starts in it any more."),
     "TakenOver": Reason("The next action of the ladder has taken over the node."),
     "AlreadyCordoned": Reason("Somebody else cordoned the node; it is left as it is."),
