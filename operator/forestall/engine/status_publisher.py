@@ -257,8 +257,9 @@ class StatusPublisher:
     def _status(
         self, findings: Findings, now: float, before: ServiceLevelObjectiveStatus
     ) -> ServiceLevelObjectiveStatus:
-        records = self.records(findings.slo.uid, before.records)
+        records = before.records
         with self._isolation.attempt("publishing", named(findings.slo)) as attempt:
+            records = self.records(findings.slo.uid, before.records)
             return status_of(findings, now, before, self._lease).model_copy(update={"records": records})
         generation = findings.slo.metadata.generation
         ready = _ready("False", "InternalError", attempt.failure or "")

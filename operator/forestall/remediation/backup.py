@@ -32,6 +32,7 @@ _PODS: Final = 32
 _WORDS: Final = 240
 """So many characters are kept of what is only for people."""
 _LONGEST: Final = 32768
+"""How many characters a record may have: a longer one is left out, and keeps no other from being written."""
 _STEPS: Final = 2
 """The last change, and the one before, of which it may be the way back."""
 
@@ -45,7 +46,7 @@ def to_back_up(group: Collection[Remediation], needs: RetentionNeeds, now: float
 def to_records(remediations: Iterable[Remediation]) -> list[Record]:
     """Return the records of these remediations, as many as there is room for."""
     records = map(_record, remediations)
-    return [record for record in records if len(record.body) <= _LONGEST][:MOST_RECORDS]
+    return [record for record in records if record is not None][:MOST_RECORDS]
 
 
 def from_records(records: Iterable[Record], objective_uid: str, namespace: str) -> list[Remediation]:
@@ -108,7 +109,8 @@ def draft_of(intent: Intent) -> dict[str, Any]:
     }
 
 
-def _record(remediation: Remediation) -> Record:
+def _record(remediation: Remediation) -> Record | None:
+    """Return the record of a remediation; None where it is too long."""
     evidence = remediation.spec.intent.evidence
     pods = evidence.pods if len(evidence.pods) <= _PODS else []
     short = evidence.model_copy(update={"pods": pods, "reason": evidence.reason[:_WORDS]})
@@ -118,13 +120,16 @@ def _record(remediation: Remediation) -> Record:
         **({"feedback": remediation.feedback.dump()} if remediation.feedback else {}),
         **({"undo": remediation.undo.dump()} if remediation.undo else {}),
     }
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    if len(text) > _LONGEST:
+        return None
     steps = remediation.status.steps
     return Record(
         name=remediation.name,
         uid=remediation.signature,
         phase=remediation.status.phase,
         change=steps[-1].change[:_WORDS] if steps else "",
-        body=json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+        body=text,
     )
 
 

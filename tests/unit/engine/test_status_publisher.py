@@ -539,6 +539,25 @@ async def test_a_status_that_can_not_be_made_is_told_by_its_object(case, slo, mo
         assert "while publishing" in told[2]
 
 
+async def test_a_backup_that_can_not_be_made_affects_no_other_objective(case, slo):
+    """Kind: the exception of one object ends the cycle for all."""
+
+    def records(uid, before):
+        if uid.endswith("-broken"):
+            raise RuntimeError("by one tenant's object")
+        return before
+
+    case.publisher.records = records
+    kept = {"name": "r", "uid": "u", "phase": "Pending", "body": "{}"}
+    case.objective(slo, "broken", status={"records": [kept]})
+    case.objective(slo, "checkout")
+    with capture_logs():
+        await case.publish()
+    assert case.ready(ServiceLevelObjective, "broken")[:2] == ("False", "InternalError")
+    assert [record["name"] for record in case.status(ServiceLevelObjective, "broken")["records"]] == ["r"]
+    assert case.status(ServiceLevelObjective, "checkout")["state"] == "Healthy"
+
+
 async def test_what_is_written_before_an_action_is_written_at_once(case, slo):
     stored = case.objective(slo, state=ObjectiveState.AT_RISK)
     case.publisher.records = lambda uid, records: [Record(name="r", uid=uid, phase="Pending", body="{}")]

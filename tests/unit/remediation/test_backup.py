@@ -216,6 +216,21 @@ def test_the_phase_of_what_is_written_again_began_when_it_did(run):
     assert restored_status(unknown, run.now).since == stamp(run.now)
 
 
+def test_a_record_that_is_too_long_is_left_out_and_keeps_no_other_from_being_written(run):
+    """Kind: the exception of one object ends the cycle for all. The labels of a series may be of any length."""
+    other = life(run, rung=1)
+
+    def labelled(value):
+        intent = run.intend(evidence={"indicator": "load", "labels": {"pod": value}})
+        one = life(run)
+        return one.model_copy(update={"spec": one.spec.model_copy(update={"intent": intent})})
+
+    (plain,) = to_records([labelled("")])
+    room = 32768 - len(plain.body)
+    assert [len(record.body) for record in to_records([labelled("ü" * room)])] == [32768]
+    assert to_records([labelled("ü" * (room + 1)), other]) == to_records([other])
+
+
 def test_the_last_two_steps_of_a_record_are_kept(run):
     one = life(run)
     steps = [one.status.steps[0].model_copy(update={"to": number}) for number in range(4)]

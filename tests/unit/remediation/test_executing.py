@@ -50,3 +50,15 @@ async def test_pods_that_start_are_told_after_20_s_and_not_where_their_age_is_no
     world.put("Pod", "shop", "new", "n-1", metadata=metadata, status={"phase": "Running"})
     waiting = await run.cycle(after)
     assert (waiting.status.phase, waiting.status.reason) == ("Executing", reason)
+
+
+async def test_a_rollout_whose_pods_all_serve_is_waited_for_until_its_controller_says_so(run, world):
+    target = {"apiVersion": "apps/v1", "kind": "StatefulSet", "namespace": "shop", "name": "db", "uid": "s-1"}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "db"}}, "template": {"metadata": {"labels": {}}}}
+    world.put("StatefulSet", "shop", "db", "s-1", spec=spec, status={"observedGeneration": 1, "updatedReplicas": 0})
+    ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    world.put("Pod", "shop", "db-0", "p-0", metadata={"name": "db-0", "namespace": "shop", "labels": {"app": "db"}},
+              spec={}, status=ready)  # fmt: skip
+    await run.open(**RESTART, target=target)
+    after = await run.cycle(100)
+    assert (after.status.phase, after.status.reason) == ("Executing", "InProgress")

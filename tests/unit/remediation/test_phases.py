@@ -473,6 +473,28 @@ async def test_an_approval_counts_only_before_it_expires(run, world, expires, co
     assert newly_approved(world.remediation(), START) is counts
 
 
+async def test_an_approval_that_is_recorded_as_not_given_does_not_count(run, world):
+    await run.open(**APPROVE)
+    approve(world)
+    refused = {"type": "Approved", "status": "False", "reason": "x", "message": "x"}
+    world.change("Remediation", world.remediation().name, {"status": {"conditions": [refused]}})
+    assert newly_approved(world.remediation(), START)
+
+
+async def test_nothing_is_begun_without_fresh_data(run):
+    await run.open()
+    after = await run.cycle(fresh=False)
+    assert (after.status.phase, after.status.reason, run.replicas) == ("Pending", "DataNotFresh", 3)
+
+
+async def test_a_change_that_can_not_be_looked_at_is_waited_for_beyond_the_deadline(run, world):
+    await run.open(deadline=stamp(START + 60))
+    await run.cycle()
+    world.errors["find"] = Forbidden("you may not list its autoscalers")
+    after = await run.cycle(3600)
+    assert (after.status.phase, after.status.reason, run.replicas) == ("Verifying", "Forbidden", 5)
+
+
 async def test_a_missing_right_is_waited_for_with_what_is_missing(run, world):
     """Kind: what could not be done is not tried."""
     await run.open()
