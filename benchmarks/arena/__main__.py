@@ -62,16 +62,13 @@ def _play(
     traffics: list[TrafficTrace], workers: int, interval: float
 ) -> Iterator[tuple[list[Point], dict[tuple[str, float], float]]]:
     """Yield the points and the lower bounds of each traffic."""
-    alone = [(0.0, headroom) for headroom in controller_runs.HEADROOMS]
     with ProcessPoolExecutor(workers) as pool:
         started = []
         for trace in traffics:
             runs = [
-                pool.submit(
-                    controller_runs.run_forestall, trace, DELAYS, controller_runs.FLOORS, interval, autoscalers=True
-                )
+                pool.submit(controller_runs.run_forestall, name, trace, DELAYS, interval)
+                for name in controller_runs.SETTINGS
             ]
-            runs.append(pool.submit(controller_runs.run_forestall, trace, DELAYS, alone, interval, autoscalers=False))
             runs += [
                 pool.submit(controller_runs.run_controller, name, trace, DELAYS) for name in controller_runs.CONTROLLERS
             ]
@@ -87,7 +84,7 @@ def _play(
 def _draw(folder: Path, points: list[Point], limits: dict[tuple[str, float], float]) -> None:
     for (traffic, delay), hours in limits.items():
         fronts = []
-        for name in (controller_runs.FLOOR, "HPA", "KEDA", controller_runs.ALONE, "Crane"):
+        for name in (*controller_runs.SETTINGS, "HPA", "KEDA", "Crane"):
             controller_points = [
                 point for point in points if (point.controller, point.traffic, point.start_up) == (name, traffic, delay)
             ]

@@ -32,7 +32,7 @@ WARM_UP_MINUTES = 60
 """Minutes at the start that do not count."""
 LOOKAHEAD_S = 60.0
 """Time (s) beyond the start-up that controllers look ahead: for measuring and deciding."""
-FLOOR, ALONE = "forestall + HPA", "forestall"
+OVER_HPA, OVER_KEDA, ALONE = "forestall + HPA", "forestall + KEDA", "forestall"
 
 Floats = np.ndarray
 MakeController = Callable[[Floats, Floats], Controller]
@@ -64,13 +64,20 @@ CONTROLLERS: dict[str, tuple[MakeController, Sequence[float]]] = {
 }
 """By name: a constructor from target and start-up delay, and the targets of the sweep."""
 
+AUTOSCALERS: dict[str, Callable[[Floats], Controller]] = {
+    OVER_HPA: Hpa,
+    OVER_KEDA: Keda,
+    ALONE: lambda _: FixedReplicas(),
+}
+"""By name of the setup: a constructor of the autoscaler from its targets."""
 FLOORS = (
     *((0.9, headroom) for headroom in (0.05, 0.1, 0.2, 0.3, 0.4)),
     *((target, 0.0) for target in TARGETS if target < 0.9),
 )
-"""Target of the HPA, and headroom of the policy over it: one of them keeps the margin."""
+"""Target of the autoscaler, and headroom of the policy over it: one of them keeps the margin."""
 HEADROOMS = (0.1, 0.3)
 """Headrooms of forestall alone."""
+SETTINGS = {OVER_HPA: FLOORS, OVER_KEDA: FLOORS, ALONE: tuple((0.0, headroom) for headroom in HEADROOMS)}
 
 
 def service(traffic: TrafficTrace, start_up: float) -> SimulatedService:
@@ -97,31 +104,21 @@ def run_controller(name: str, traffic: TrafficTrace, delays: Sequence[float]) ->
     ]
 
 
-def run_forestall(
-    traffic: TrafficTrace,
-    delays: Sequence[float],
-    settings: Sequence[tuple[float, float]],
-    interval: float,
-    *,
-    autoscalers: bool,
-) -> list[Point]:
-    """Run the operator with all settings and all start-up delays."""
-    combinations = [(delay, target, headroom) for delay in delays for target, headroom in settings]
+def run_forestall(name: str, traffic: TrafficTrace, delays: Sequence[float], interval: float) -> list[Point]:
+    """Run the operator in one setup with all settings and all start-up delays."""
+    combinations = [(delay, target, headroom) for delay in delays for target, headroom in SETTINGS[name]]
     service_by_delay = {delay: service(traffic, delay) for delay in delays}
     services = [service_by_delay[delay] for delay, _, _ in combinations]
     tunings = [PolicyTuning(headroom=headroom, objective=OBJECTIVE, lead=interval) for _, _, headroom in combinations]
-    controller: Controller = (
-        Hpa(np.array([target for _, target, _ in combinations])) if autoscalers else FixedReplicas()
-    )
-    outcome = asyncio.run(
-        run(services, controller, recommended_setup(services, tunings, autoscalers=autoscalers, interval=interval))
-    )
+    autoscaler = AUTOSCALERS[name](np.array([target for _, target, _ in combinations]))
+    setup = recommended_setup(services, tunings, autoscalers=name != ALONE, interval=interval)
+    outcome = asyncio.run(run(services, autoscaler, setup))
     return [
         Point(
-            FLOOR if autoscalers else ALONE,
+            name,
             traffic.name,
             delay,
-            f"{target:g}/{headroom:g}" if autoscalers else f"{headroom:g}",
+            f"{headroom:g}" if name == ALONE else f"{target:g}/{headroom:g}",
             result,
             traffic.minutes / 1440,
         )

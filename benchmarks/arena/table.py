@@ -6,19 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from benchmarks.arena.controller_runs import ALONE, CONTROLLERS, FLOOR, Point
+from benchmarks.arena.controller_runs import CONTROLLERS, OVER_HPA, OVER_KEDA, SETTINGS, Point
 from benchmarks.arena.fronts import Front, bad_at, front, hours_at
 
 HEAD = (
-    "ratio: bad minutes of forestall + HPA over those of the other controller at equal replica-hours (median over its "
-    "front);\nat N: replica-hours as a multiple of the least possible with at most N bad minutes a day; above: "
-    "controllers with fewer bad minutes\n\n"
-    f"{'traffic':10} {'delay':>5}  {'ratio HPA':>9} {'KEDA':>6}  {'at 1: HPA':>9} {'ours':>5}  {'at 5: HPA':>9} "
-    f"{'ours':>5}  {'at 20: HPA':>10} {'ours':>5}  {'changes HPA':>11} {'ours':>5}  {'undone HPA':>10} "
-    f"{'ours':>5}  above"
+    "ratio: bad minutes of forestall over an autoscaler, over those of this autoscaler alone at equal replica-hours "
+    "(median over its front);\nat N: replica-hours as a multiple of the least possible with at most N bad minutes a "
+    "day; H: HPA, K: KEDA, +: with forestall;\nabove: controllers with fewer bad minutes than forestall over either\n\n"
+    f"{'traffic':10} {'delay':>5}  {'ratio H':>7} {'K':>5}  {'at 1: H':>7} {'K':>5} {'H+':>5} {'K+':>5}  "
+    f"{'at 5: H':>7} "
+    f"{'K':>5} {'H+':>5} {'K+':>5}  {'at 20: H':>8} {'K':>5} {'H+':>5} {'K+':>5}  {'changes H':>9} {'K':>5} {'H+':>5} "
+    f"{'K+':>5}  {'undone H':>8} {'K':>5} {'H+':>5} {'K+':>5}  above"
 )
 LEVELS = (1.0, 5.0, 20.0)
 """Bad minutes a day at which replica-hours are compared."""
+_OVER = {"HPA": OVER_HPA, "KEDA": OVER_KEDA}
+"""By autoscaler: forestall over it."""
 _CLOSE = 0.5
 """Bad minutes a day that a front may lie above another one and still count as equal."""
 
@@ -32,22 +35,27 @@ def _result(points: Sequence[Point], traffic: str, delay: float, lower_bound: fl
     selected = [point for point in points if (point.traffic, point.start_up) == (traffic, delay)]
     fronts = {
         name: front((point.figures.replica_hours / lower_bound, point.figures.bad_minutes_per_day) for point in group)
-        for name in (FLOOR, ALONE, *CONTROLLERS)
+        for name in (*SETTINGS, *CONTROLLERS)
         if (group := [point for point in selected if point.controller == name])
     }
-    ours, theirs = fronts[FLOOR], fronts["HPA"]
+    ours = front((*fronts[OVER_HPA], *fronts[OVER_KEDA]))
     return {
         "traffic": traffic,
         "startUp": delay,
         "limitReplicaHours": lower_bound,
-        "atEqualHours": {name: _ratio(ours, curve) for name, curve in fronts.items() if name != FLOOR},
-        "atHpaPoints": [{"hours": hours, "hpa": bad, "ours": _finite(bad_at(ours, hours))} for hours, bad in theirs],
+        "atEqualHours": {name: _ratio(ours, fronts[name]) for name in CONTROLLERS}
+        | {f"{name} alone": _ratio(fronts[over], fronts[name]) for name, over in _OVER.items()},
+        "atAutoscalersPoints": {
+            name: [
+                {"hours": hours, "alone": bad, "ours": _finite(bad_at(fronts[over], hours))}
+                for hours, bad in fronts[name]
+            ]
+            for name, over in _OVER.items()
+        },
         "hoursAtEqualBad": {
             f"{level:g}": {name: _finite(hours_at(curve, level)) for name, curve in fronts.items()} for level in LEVELS
         },
-        "above": {
-            name: above for name, curve in fronts.items() if name != FLOOR and (above := _above(ours, curve)) > 0
-        },
+        "above": {name: above for name in CONTROLLERS if (above := _above(ours, fronts[name])) > 0},
         "changesADay": {
             name: float(np.median([point.figures.changes_per_day for point in selected if point.controller == name]))
             for name in fronts
@@ -81,16 +89,17 @@ def _finite(value: float) -> float | None:
 
 def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Return the lines of the table."""
+    shown = (*_OVER, *_OVER.values())
     for row in rows:
-        hours = row["hoursAtEqualBad"]
-        parts = [f"{row['traffic']:10} {row['startUp']:5.0f}  {_format(row['atEqualHours']['HPA']):>9}"]
-        parts.append(f" {_format(row['atEqualHours']['KEDA']):>6}  ")
-        for level, width in ((1, 9), (5, 9), (20, 10)):
-            at = hours[f"{level}"]
-            parts.append(f"{_format(at['HPA']):>{width}} {_format(at[FLOOR]):>5}  ")
-        changes, undone = row["changesADay"], row["undoneShare"]
-        parts.append(f"{changes['HPA']:11.0f} {changes[FLOOR]:5.0f}  ")
-        parts.append(f"{undone['HPA']:10.1%} {undone[FLOOR]:5.1%}  ")
+        hours, ratios = row["hoursAtEqualBad"], row["atEqualHours"]
+        parts = [f"{row['traffic']:10} {row['startUp']:5.0f}  {_format(ratios['HPA alone']):>7}"]
+        parts.append(f" {_format(ratios['KEDA alone']):>5}  ")
+        for level, width in ((1, 7), (5, 7), (20, 8)):
+            first, *others = (_format(hours[f"{level}"][name]) for name in shown)
+            parts.append(f"{first:>{width}} " + " ".join(f"{value:>5}" for value in others) + "  ")
+        for values, width, style in ((row["changesADay"], 9, ".0f"), (row["undoneShare"], 8, ".1%")):
+            first, *others = (format(values[name], style) for name in shown)
+            parts.append(f"{first:>{width}} " + " ".join(f"{value:>5}" for value in others) + "  ")
         parts.append(", ".join(f"{name} {by:.1f}" for name, by in row["above"].items()) or "-")
         yield "".join(parts)
 
