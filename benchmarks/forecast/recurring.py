@@ -3,8 +3,8 @@
 Each kind has series with a jitter of 0, 10 and 20 % of the horizon. It fires where a breach within the horizon is
 forecast with a probability of at least one half. An event is foreseen when it fires at any time within the horizon
 before it, its lead is the share of the horizon from the first such time on. An alarm is false when no event follows
-within the horizon and a minute; alarms less than half an hour apart are one. The first four events of a series are only
-for learning.
+within one and a half horizons (an event that usually comes earlier may be late); alarms less than half an hour apart
+are one. All counts from the fifth event of a series on.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def measure(step: int, seed: int = 1, each: int = 4) -> dict[str, Any]:
             "events": leads.size,
             "recall": float((leads > 0).mean()) if leads.size else None,
             "lead": float(leads.mean()) if leads.size else None,
-            "false_a_week": float(np.mean([false for _, false in scores])) / (days / 7),
+            "false_a_week": float(np.mean([false for _, false in scores])),
         }
     return result
 
@@ -122,16 +122,20 @@ def _forecast(values: np.ndarray, step: int) -> np.ndarray:
     return probability
 
 
-def _judge(values: np.ndarray, probability: np.ndarray, step: int) -> tuple[np.ndarray, int]:
-    """The lead of each event, as a share of the horizon, and the number of false alarms."""
+def _judge(values: np.ndarray, probability: np.ndarray, step: int) -> tuple[np.ndarray, float]:
+    """The lead of each event, as a share of the horizon, and the number of false alarms a week."""
     ahead, past = round(HORIZON / step), values > _LIMIT
     begins = np.flatnonzero(past & ~np.concatenate(([False], past[:-1])))
     fires, expected = (probability >= _FIRES) & ~past, past.copy()
     leads = []
     for number, begin in enumerate(begins):
         before = fires[max(0, begin - ahead) : begin]
-        expected[max(0, begin - ahead - max(1, round(60 / step))) : begin] = True
+        expected[max(0, begin - ahead - ahead // 2) : begin] = True
         if number >= _LEARNING:
             leads.append((before.size - before.argmax()) / ahead if before.any() else 0.0)
-    false = np.flatnonzero(fires & ~expected) * step
-    return np.array(leads), int((np.diff(false, prepend=-_DAY) > _APART).sum())
+    if not leads:
+        return np.array(leads), 0.0
+    learned = begins[_LEARNING - 1]
+    false = (learned + np.flatnonzero((fires & ~expected)[learned:])) * step
+    alarms = int((np.diff(false, prepend=-_DAY) > _APART).sum())
+    return np.array(leads), alarms / ((values.size - learned) * step / _WEEK)
