@@ -126,7 +126,7 @@ workflows: ## Check the workflows in .github with actionlint (needs Go)
 
 .PHONY: pictures
 pictures: setup ## Draw the pictures of the documentation that are made from examples
-	@$(BIN)/forestall simulate --traffic examples/simulate/traffic.csv --capacity 20 --start-up 3m --last 1d \
+	@$(BIN)/forestall simulate --traffic examples/simulate/traffic.csv --capacity 20 --start-up 3m --last 1d --autoscaler HPA \
 		--svg docs/images/simulate.svg
 
 .PHONY: crds

@@ -23,7 +23,7 @@ from forestall.errors import InvalidInput, MetricsError
 from forestall.inputs import manifests
 from forestall.ports import Query, QueryFailure, RangeSeries
 from forestall.sim import traffic_input
-from forestall.sim.compare import HPA, Comparison, compare
+from forestall.sim.compare import AUTOSCALERS, HPA, Comparison, compare
 from forestall.sim.page import comparison_chart, conclusion, describe_savings, page, recommended_policy
 from forestall.sim.run import SimulatedService
 from forestall.sim.service import ServiceParameters
@@ -51,6 +51,7 @@ class SimulateOptions(SourceOptions):
     start_up: float | None
     warm_up: float | None
     hpa_target: float
+    autoscalers: tuple[str, ...]
     replicas: int | None
     min_replicas: int
     max_replicas: int | None
@@ -111,7 +112,14 @@ class SimulateOptions(SourceOptions):
     type=click.FloatRange(0.05, 1.0),
     default=0.7,
     show_default=True,
-    help="The CPU utilization that the HPA targets, as a ratio of the request.",
+    help="The share of its capacity that the HPA and KEDA let each replica use.",
+)
+@click.option(
+    "--autoscaler",
+    "autoscalers",
+    type=click.Choice(list(AUTOSCALERS), case_sensitive=False),
+    multiple=True,
+    help="The autoscaler that you can use, may be repeated. Default: all.",
 )
 @click.option(
     "--replicas",
@@ -165,8 +173,9 @@ def simulate(state: State, /, **values: Any) -> None:
     """Simulate what forestall would have saved on a modeled service: bad minutes, error budget and replica-hours.
 
     The traffic comes from a file or a Prometheus. The simulation covers its end (--last), and learns from what is
-    before. It compares no scaling, a HorizontalPodAutoscaler, and the HPA with forestall, with recommended policies and
-    with yours (-f). If the difference may be chance, it recommends the HPA. It changes nothing.
+    before. It compares no scaling, a HorizontalPodAutoscaler on CPU, KEDA on the rate of requests, and forestall over
+    each of them, with recommended policies and with yours (-f). If the difference may be chance, it recommends the HPA.
+    It changes nothing.
 
     \b
     Examples:
@@ -199,6 +208,7 @@ async def _simulate(state: State, chosen: SimulateOptions) -> None:
             own,
             interval,
             lambda completed, total: bar.update(task, completed=completed, total=total),
+            tuple(dict.fromkeys(chosen.autoscalers)) or tuple(AUTOSCALERS),
         )
     notes = (*notes, *(own.notes if own else ()))
     if comparison.lower_bound is None:
@@ -276,8 +286,12 @@ def _data(comparison: Comparison) -> dict[str, Any]:
             for result in comparison.results
         ],
         "recommended": comparison.best,
-        "hpaAlike": comparison.equivalent_hpa
-        and {"target": comparison.equivalent_hpa.target, "replicaHours": comparison.equivalent_hpa.replica_hours},
+        "alike": comparison.equivalent
+        and {
+            "autoscaler": comparison.equivalent.name,
+            "target": comparison.equivalent.target,
+            "replicaHours": comparison.equivalent.replica_hours,
+        },
         "surely": comparison.confidence,
         "thin": comparison.uncertain_policy,
         "policy": recommended_policy(comparison),

@@ -1,11 +1,11 @@
-"""Compare one service without scaling, with an HPA, and with the operator under the HPA: bad minutes and cost.
+"""Compare one service without scaling, with an HPA, with KEDA, and with the operator over each: bad minutes and cost.
 
 Every controller runs for an hour before the time that counts, as far as there is traffic, so that its start does not
-count. A policy is recommended only where no target of the HPA alone is as good at the same cost, with a bootstrap
+count. A policy is recommended only where no target of an autoscaler alone is as good at the same cost, with a bootstrap
 confidence of at least `CONFIDENCE_LEVEL`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,25 +14,29 @@ import numpy as np
 from forestall.errors import MissingTool
 from forestall.sim import recommend
 from forestall.sim.bootstrap import CONFIDENCE_LEVEL, ConfidenceInterval, confidence_interval, resample
-from forestall.sim.controllers.base import FixedReplicas
+from forestall.sim.controllers.base import Controller, FixedReplicas, Floats
 from forestall.sim.controllers.hpa import Hpa
+from forestall.sim.controllers.keda import Keda
 from forestall.sim.figures import ServiceFigures, compute_figures, is_bad
 from forestall.sim.lower_bound import lower_bound
 from forestall.sim.recommend import PolicyTuning
 from forestall.sim.run import RunResult, SimulatedService, run
 from forestall.sim.run_record import RunRecord
-from forestall.sim.traffic import Floats
 from forestall.sim.user_objects import UserObjects, user_setup
 
 HEADROOMS: Final = (0.1, 0.2, 0.3)
 """Headrooms of the policies that are candidates for a recommendation."""
+HIGH_TARGET: Final = 0.9
+"""A target that leaves the margin to the headroom of a policy, tried beside the given one."""
 WARM_UP_MINUTES: Final = 60
 """Minutes that run before the time that counts."""
 TARGETS: Final = tuple(round(percent / 100, 2) for percent in range(20, 100, 5))
-"""Targets of the HPAs that a recommended policy must beat."""
+"""Targets of the autoscalers alone that a recommended policy must beat."""
 _TOLERANCE: Final = 1e-6
 """Tolerance for equal sums."""
-NO_ACTION, HPA, YOUR_POLICY = "no action", "HPA", "HPA + forestall, your policy"
+NO_ACTION, HPA, KEDA, YOUR_POLICY = "no action", "HPA", "KEDA", "HPA + forestall, your policy"
+AUTOSCALERS: Final[Mapping[str, Callable[[Floats], Controller]]] = {HPA: Hpa, KEDA: Keda}
+"""By name: a constructor from targets, the share of its capacity that each replica should use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +58,10 @@ class ControllerResult:
 
 
 @dataclass(frozen=True, slots=True)
-class EquivalentHpa:
-    """The cheapest HPA with no more bad minutes than a policy."""
+class EquivalentAutoscaler:
+    """The cheapest autoscaler alone with no more bad minutes than a policy."""
 
+    name: str
     target: float
     replica_hours: float
 
@@ -69,20 +74,20 @@ class Comparison:
     """The service with the traffic that counts."""
     objective: float
     target: float
-    """Target utilization of the HPA."""
+    """Target utilization of the autoscalers."""
     results: tuple[ControllerResult, ...]
     lower_bound: float | None
     """Least possible replica-hours; None without SciPy."""
     needed: Floats
     """Replicas that the traffic needs in each minute."""
     recommended: PolicyTuning | None
-    """The recommended policy; None where an HPA is as good."""
+    """The recommended policy; None where an autoscaler alone is as good."""
     best: str | None
     """Name of the result with the recommended policy."""
-    equivalent_hpa: EquivalentHpa | None
-    """HPA as good as the best policy, or as the HPA where no policy is better; None where there is none."""
+    equivalent: EquivalentAutoscaler | None
+    """As good as the best policy, or as the HPA where no policy is better; None where there is none."""
     confidence: float | None
-    """Bootstrap confidence that the best policy is better than every HPA; None where no policy is better."""
+    """Bootstrap confidence that the best policy is better than every autoscaler alone; None where none is better."""
     uncertain_policy: str | None = None
     """The policy that is better, but with too little confidence to recommend it."""
 
@@ -98,22 +103,21 @@ async def compare(
     own: UserObjects | None,
     interval: float,
     progress: Callable[[int, int], None],
+    autoscalers: Sequence[str] = tuple(AUTOSCALERS),
 ) -> Comparison:
-    """Run all controllers. `own`: the user's own objects; `interval`: of the operator's cycle (s)."""
+    """Run all controllers. `own`: the user's own objects; `interval`: of the operator's cycle (s).
+
+    `autoscalers`: which ones forestall may be used with; the HPA is always run, for comparison.
+    """
     extended = replace(service, traffic=service.traffic.earlier(WARM_UP_MINUTES))
     skip = service.traffic.start - extended.traffic.start
     unscaled = await run([extended], FixedReplicas())
-    hpa_run = await run([extended], Hpa(np.array([target])))
-    tunings = [PolicyTuning(headroom=headroom, objective=objective, lead=interval) for headroom in HEADROOMS]
-    count = len(tunings)
-    with_forestall = await run(
-        [extended] * count,
-        Hpa(np.full(count, target)),
-        recommend.recommended_setup([extended] * count, tunings, autoscalers=True, interval=interval),
-        progress=progress,
-    )
-    (hpa,) = _results([HPA], hpa_run, objective, skip)
+    (hpa,) = _results([HPA], await run([extended], Hpa(np.array([target]))), objective, skip)
     results = [*_results([NO_ACTION], unscaled, objective, skip, hpa), hpa]
+    for name in autoscalers:
+        if name != HPA:
+            alone = await run([extended], AUTOSCALERS[name](np.array([target])))
+            results += _results([name], alone, objective, skip, hpa)
     if own is not None:
         own_run = await run(
             [extended],
@@ -122,16 +126,30 @@ async def compare(
             progress=progress,
         )
         results += _results([YOUR_POLICY], own_run, objective, skip, hpa)
-    candidates = _results([_tuning_name(tuning) for tuning in tunings], with_forestall, objective, skip, hpa)
+    targets = sorted({target, HIGH_TARGET})
+    tunings = [PolicyTuning(headroom, objective=objective, lead=interval) for _ in targets for headroom in HEADROOMS]
+    under = np.repeat(targets, len(HEADROOMS))
+    candidates = []
+    for number, name in enumerate(autoscalers):
+        with_forestall = await run(
+            [extended] * len(tunings),
+            AUTOSCALERS[name](under),
+            recommend.recommended_setup([extended] * len(tunings), tunings, autoscalers=True, interval=interval),
+            progress=_Part(progress, number, len(autoscalers)),
+        )
+        names = [_tuning_name(name, used, tuning) for used, tuning in zip(under, tunings, strict=True)]
+        candidates += _results(names, with_forestall, objective, skip, hpa)
     best = _choose(hpa.figures, candidates)
-    targets = sorted({*TARGETS, target})
-    hpa_sweep = await run([extended] * len(targets), Hpa(np.array(targets)))
-    hpas = _results([f"HPA {hpa_target:g}" for hpa_target in targets], hpa_sweep, objective, skip, hpa)
+    alone_results = [
+        result
+        for name in dict.fromkeys((HPA, *autoscalers))
+        for result in await _alone(name, extended, target, objective, skip, hpa)
+    ]
     reference = (hpa if best is None else candidates[best]).figures
-    equivalent = _cheapest_equivalent(targets, hpas, reference.bad_minutes)
+    equivalent = _cheapest_equivalent(alone_results, reference.bad_minutes)
     if best is not None and equivalent is not None and equivalent.replica_hours <= reference.replica_hours:
         best = None
-    confidence = None if best is None else _confidence(candidates[best], hpa, hpas)
+    confidence = None if best is None else _confidence(candidates[best], hpa, [result for _, result in alone_results])
     uncertain = None if best is None or confidence is None or confidence >= CONFIDENCE_LEVEL else candidates[best].name
     if uncertain is not None:
         best = None
@@ -142,40 +160,62 @@ async def compare(
         results=(*results, *candidates),
         lower_bound=_lower_bound(extended, objective, skip),
         needed=np.ceil(service.traffic.simulated / service.parameters.capacity),
-        recommended=None if best is None else tunings[best],
+        recommended=None if best is None else tunings[best % len(tunings)],
         best=None if best is None else candidates[best].name,
-        equivalent_hpa=equivalent,
+        equivalent=equivalent,
         confidence=confidence,
         uncertain_policy=uncertain,
     )
 
 
-def _cheapest_equivalent(
-    targets: Sequence[float], hpas: Sequence[ControllerResult], max_bad_minutes: int
-) -> EquivalentHpa | None:
-    """Return the cheapest HPA with at most `max_bad_minutes` bad minutes."""
-    matches = [
-        (result.figures.replica_hours, target)
-        for target, result in zip(targets, hpas, strict=True)
-        if result.figures.bad_minutes <= max_bad_minutes
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Reports the progress of one of several equal parts."""
+
+    progress: Callable[[int, int], None]
+    number: int
+    count: int
+
+    def __call__(self, completed: int, total: int) -> None:
+        self.progress(self.number * total + completed, self.count * total)
+
+
+_Alone = tuple[EquivalentAutoscaler, ControllerResult]
+"""An autoscaler at one target, and its result."""
+
+
+async def _alone(
+    name: str, service: SimulatedService, target: float, objective: float, skip: int, hpa: ControllerResult
+) -> list[_Alone]:
+    """Run one autoscaler with all targets."""
+    targets = sorted({*TARGETS, target})
+    sweep = await run([service] * len(targets), AUTOSCALERS[name](np.array(targets)))
+    results = _results([f"{name} {swept:g}" for swept in targets], sweep, objective, skip, hpa)
+    return [
+        (EquivalentAutoscaler(name, swept, result.figures.replica_hours), result)
+        for swept, result in zip(targets, results, strict=True)
     ]
-    if not matches:
-        return None
-    hours, target = min(matches)
-    return EquivalentHpa(target, hours)
 
 
-def _confidence(policy: ControllerResult, hpa: ControllerResult, hpas: Sequence[ControllerResult]) -> float:
-    """Return the share of resamples in which a policy has no more bad minutes than its HPA, and no HPA is as good."""
-    all_results = (policy, hpa, *hpas)
+def _cheapest_equivalent(alone: Sequence[_Alone], max_bad_minutes: int) -> EquivalentAutoscaler | None:
+    """Return the cheapest autoscaler alone with at most `max_bad_minutes` bad minutes."""
+    matches = [autoscaler for autoscaler, result in alone if result.figures.bad_minutes <= max_bad_minutes]
+    return min(matches, key=lambda autoscaler: autoscaler.replica_hours, default=None)
+
+
+def _confidence(policy: ControllerResult, hpa: ControllerResult, alone: Sequence[ControllerResult]) -> float:
+    """Return the share of resamples in which a policy has no more bad minutes than the HPA, and no autoscaler alone is
+    as good.
+    """
+    all_results = (policy, hpa, *alone)
     bad = resample(np.column_stack([result.bad for result in all_results]))
     cost = resample(np.column_stack([result.cost for result in all_results]))
     matched = (bad[:, 1:] <= bad[:, :1] + _TOLERANCE) & (cost[:, 1:] <= cost[:, :1] + _TOLERANCE)
     return float(np.mean((bad[:, 0] <= bad[:, 1] + _TOLERANCE) & ~matched.any(axis=1)))
 
 
-def _tuning_name(tuning: PolicyTuning) -> str:
-    return f"HPA + forestall, headroom {tuning.headroom:g}"
+def _tuning_name(autoscaler: str, target: float, tuning: PolicyTuning) -> str:
+    return f"{autoscaler} at {target:.0%} + forestall, headroom {tuning.headroom:g}"
 
 
 def _choose(hpa: ServiceFigures, candidates: Sequence[ControllerResult]) -> int | None:

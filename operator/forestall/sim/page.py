@@ -14,7 +14,7 @@ from forestall.report.formatting import clock, percent
 from forestall.report.page import Legend, Table, render
 from forestall.sim import recommend
 from forestall.sim.bootstrap import CONFIDENCE_LEVEL
-from forestall.sim.compare import HPA, Comparison, ControllerResult
+from forestall.sim.compare import HPA, Comparison, ControllerResult, EquivalentAutoscaler
 from forestall.sim.figures import ServiceFigures
 from forestall.sim.traffic import Floats
 
@@ -38,7 +38,8 @@ def page(comparison: Comparison, notes: tuple[str, ...], command: str = "") -> s
         f"{format_duration(service.traffic.minutes * 60.0)} of traffic ({service.traffic.name}) on a modeled service. "
         f"A replica answers {service.parameters.capacity:g} requests a second, and serves "
         f"{format_duration(service.parameters.start_up)} after its request; there are {service.min_replicas} to "
-        f"{service.max_replicas} replicas, and an HPA on CPU with a target of {percent(comparison.target)}. A minute "
+        f"{service.max_replicas} replicas, and an HPA on CPU or KEDA "
+        f"on the rate of requests with a target of {percent(comparison.target)}. A minute "
         f"is bad when less than {comparison.objective:g} % of its requests are answered in time. This is a model: "
         "expect similar behavior from your service, not the same figures."
     )
@@ -82,13 +83,29 @@ def conclusion(comparison: Comparison) -> str:
             else _explain_uncertain(comparison, comparison.result_of(comparison.uncertain_policy), hpa.figures)
         )
     best = comparison.result_of(comparison.best)
-    equivalent = "no target of the HPA reaches that"
-    if comparison.equivalent_hpa is not None:
-        target, hours = percent(comparison.equivalent_hpa.target), comparison.equivalent_hpa.replica_hours
-        equivalent = f"an HPA as good (target {target}) needs {hours:.1f} replica-hours"
+    equivalent = "no target of an autoscaler alone reaches that"
+    if comparison.equivalent is not None:
+        equivalent = f"{_describe(comparison.equivalent)} is as good, for {comparison.equivalent.replica_hours:.1f}"
     return (
         f"Recommended: {best.name}. {_compare_with_hpa(best.figures, hpa.figures)}; {equivalent}. "
-        f"{_describe_confidence(comparison, best)}."
+        f"{_describe_confidence(comparison, best)}.{_describe_over_hpa(comparison, best)}"
+    )
+
+
+def _describe(autoscaler: EquivalentAutoscaler) -> str:
+    article = "an HPA" if autoscaler.name == HPA else autoscaler.name
+    return f"{article} alone with a target of {percent(autoscaler.target)}"
+
+
+def _describe_over_hpa(comparison: Comparison, best: ControllerResult) -> str:
+    """Say what the best policy over the HPA reaches, where another autoscaler is recommended."""
+    over_hpa = [result for result in comparison.results if result.name.startswith(f"{HPA} at ")]
+    if not over_hpa or best in over_hpa:
+        return ""
+    closest = min(over_hpa, key=lambda result: (result.figures.bad_minutes, result.figures.replica_hours))
+    return (
+        f" Without KEDA: {closest.name} has {plural(closest.figures.bad_minutes, 'bad minute')}, for "
+        f"{closest.figures.replica_hours:.1f} replica-hours instead of {best.figures.replica_hours:.1f}."
     )
 
 
@@ -104,8 +121,8 @@ def describe_savings(result: ControllerResult) -> str:
 
 def _describe_confidence(comparison: Comparison, result: ControllerResult) -> str:
     return (
-        f"On resampled hours of this traffic it has {describe_savings(result)}, and is better than every HPA in "
-        f"{percent(comparison.confidence or 0.0)} of the cases"
+        f"On resampled hours of this traffic it has {describe_savings(result)}, and is better than every autoscaler "
+        f"alone in {percent(comparison.confidence or 0.0)} of the cases"
     )
 
 
@@ -119,9 +136,8 @@ def _compare_with_hpa(figures: ServiceFigures, hpa: ServiceFigures) -> str:
 
 def _explain_uncertain(comparison: Comparison, result: ControllerResult, hpa: ServiceFigures) -> str:
     other = ""
-    if comparison.equivalent_hpa is not None and comparison.equivalent_hpa.target != comparison.target:
-        target, hours = percent(comparison.equivalent_hpa.target), comparison.equivalent_hpa.replica_hours
-        other = f" An HPA with a target of {target} has as few, for {hours:.1f} replica-hours."
+    if (autoscaler := _other_autoscaler(comparison)) is not None:
+        other = f" As few bad minutes has {_describe(autoscaler)}, for {autoscaler.replica_hours:.1f} replica-hours."
     return (
         f"Keep the HPA: the difference is uncertain. {result.name} has {_compare_with_hpa(result.figures, hpa)}. "
         f"{_describe_confidence(comparison, result)}, which is too few to recommend it (below "
@@ -129,12 +145,23 @@ def _explain_uncertain(comparison: Comparison, result: ControllerResult, hpa: Se
     )
 
 
+def _other_autoscaler(comparison: Comparison) -> EquivalentAutoscaler | None:
+    """Return the cheapest autoscaler alone that is as good, unless it is the HPA as it is."""
+    found = comparison.equivalent
+    return None if found is None or (found.name, found.target) == (HPA, comparison.target) else found
+
+
 def _explain_keep(comparison: Comparison, hpa: ServiceFigures) -> str:
-    if comparison.equivalent_hpa is not None and comparison.equivalent_hpa.target != comparison.target:
-        target, hours = percent(comparison.equivalent_hpa.target), comparison.equivalent_hpa.replica_hours
+    if (autoscaler := _other_autoscaler(comparison)) is not None:
+        is_hpa = autoscaler.name == HPA
+        advice = (
+            f"Keep the HPA, and set its target to {percent(autoscaler.target)}"
+            if is_hpa
+            else f"Use {autoscaler.name} with this target"
+        )
         return (
-            f"On this traffic an HPA is good enough: with a target of {target} it needs {hours:.1f} replica-hours, and "
-            f"no policy has as few bad minutes for less. Keep the HPA, and set its target to {target}."
+            f"On this traffic {_describe(autoscaler)} is good enough: it needs {autoscaler.replica_hours:.1f} "
+            f"replica-hours, and no policy has as few bad minutes for less. {advice}."
         )
     return (
         f"On this traffic the HPA is good enough: {plural(hpa.bad_minutes, 'bad minute')}, and no policy has fewer, or "

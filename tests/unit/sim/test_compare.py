@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from forestall.report.formatting import percent
-from forestall.sim.compare import HPA, WARM_UP_MINUTES, compare
+from forestall.sim.compare import HPA, KEDA, WARM_UP_MINUTES, compare
 from forestall.sim.controllers.hpa import Hpa
 from forestall.sim.figures import compute_figures
 from forestall.sim.page import conclusion
@@ -35,7 +35,7 @@ async def test_the_hpa_keeps_its_size_until_there_are_metrics(make_service, repl
 async def test_a_perfect_hpa_is_kept(make_service, seed):
     """Where replicas serve at once, earlier requests gain nothing."""
     service = make_service(day(seed)[90:], past=day(seed)[:90], replicas=9, min_replicas=2, start_up=0.0)
-    comparison = await compare(service, 99.0, 0.6, None, 300.0, no_progress)
+    comparison = await compare(service, 99.0, 0.6, None, 300.0, no_progress, [HPA])
     assert comparison.result_of(HPA).figures.bad_minutes == 0
     assert (comparison.best, comparison.recommended) == (None, None)
     assert "Keep" in conclusion(comparison)
@@ -45,14 +45,14 @@ async def test_a_perfect_hpa_is_kept(make_service, seed):
 async def test_no_policy_is_recommended_where_another_hpa_target_is_as_good(make_service, seed):
     rates = np.concatenate((day(seed), [260.0] * 20, [60.0] * 40))
     service = make_service(rates[70:], past=rates[:70], replicas=9, min_replicas=2, start_up=180.0)
-    comparison = await compare(service, 99.0, 0.9, None, 300.0, no_progress)
-    if comparison.best is not None and comparison.equivalent_hpa is not None:
-        assert comparison.equivalent_hpa.replica_hours > comparison.result_of(comparison.best).figures.replica_hours
+    comparison = await compare(service, 99.0, 0.9, None, 300.0, no_progress, [HPA])
+    if comparison.best is not None and comparison.equivalent is not None:
+        assert comparison.equivalent.replica_hours > comparison.result_of(comparison.best).figures.replica_hours
     elif comparison.best is None:
-        assert comparison.equivalent_hpa is not None
+        assert comparison.equivalent is not None
         assert (
-            percent(comparison.equivalent_hpa.target) in conclusion(comparison)
-            or comparison.equivalent_hpa.target == comparison.target
+            percent(comparison.equivalent.target) in conclusion(comparison)
+            or comparison.equivalent.target == comparison.target
         )
 
 
@@ -79,3 +79,23 @@ async def test_the_figures_of_a_run_are_computed_once(make_service, monkeypatch)
     assert len(comparison.results) > 2
     records = [call.args[0] for call in computed.call_args_list]
     assert len(records) == len({id(record) for record in records}) > 2
+
+
+@pytest.mark.parametrize("autoscalers", [[HPA], [KEDA], [HPA, KEDA]])
+async def test_only_the_autoscalers_at_hand_are_compared(make_service, autoscalers):
+    service = make_service([100.0] * 60, replicas=8)
+    comparison = await compare(service, 99.0, 0.7, None, 300.0, no_progress, autoscalers)
+    names = [result.name for result in comparison.results]
+    assert {name.split(" ")[0] for name in names if "forestall" in name} == set(autoscalers)
+    assert HPA in names, "savings are compared with the HPA"
+    assert (KEDA in names) == (KEDA in autoscalers)
+
+
+async def test_progress_goes_on_over_all_autoscalers(make_service):
+    reports = []
+    await compare(
+        make_service([100.0] * 60, replicas=8), 99.0, 0.7, None, 300.0, lambda *report: reports.append(report)
+    )
+    shares = [completed / total for completed, total in reports]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0

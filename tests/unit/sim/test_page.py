@@ -9,7 +9,7 @@ import pytest
 from tests.support.pages import HOSTILE, Page
 
 from forestall.sim.bootstrap import ConfidenceInterval
-from forestall.sim.compare import HPA, Comparison, ControllerResult, EquivalentHpa
+from forestall.sim.compare import HPA, Comparison, ControllerResult, EquivalentAutoscaler
 from forestall.sim.figures import ServiceFigures
 from forestall.sim.page import comparison_chart, conclusion, describe_savings, page
 
@@ -32,10 +32,12 @@ def comparison(make_service):
     rows = (
         make_result("no action", [5] * 60, some_bad),
         make_result(HPA, [8] * 30 + [28] * 30, some_bad),
-        make_result("HPA + forestall, headroom 0.1", [8] * 28 + [38] * 32, no_bad, (2, 9)),
+        make_result("HPA at 70% + forestall, headroom 0.1", [8] * 28 + [38] * 32, no_bad, (2, 9)),
     )
     needed = np.ceil(service.traffic.simulated / 20)
-    return Comparison(service, 99.0, 0.7, rows, 20.0, needed, None, rows[-1].name, EquivalentHpa(0.6, 30.0), 0.9)
+    return Comparison(
+        service, 99.0, 0.7, rows, 20.0, needed, None, rows[-1].name, EquivalentAutoscaler("HPA", 0.6, 30.0), 0.9
+    )
 
 
 def labels(text):
@@ -71,7 +73,7 @@ def test_the_svg_has_the_hpa_and_the_best_policy(comparison):
     strong = [element.text for element in root.iter(f"{SVG}text") if element.get("class") == "strong"]
     assert strong == [
         "HPA: 5 bad minutes (50 % of the error budget), 18.0 replica-hours",
-        "HPA + forestall, headroom 0.1: 0 bad minutes (50 % of the error budget), 24.0 replica-hours",
+        "HPA at 70% + forestall, headroom 0.1: 0 bad minutes (50 % of the error budget), 24.0 replica-hours",
     ]
     assert 'class="over"' not in text
     assert "replicas" in text
@@ -79,8 +81,13 @@ def test_the_svg_has_the_hpa_and_the_best_policy(comparison):
 
 def test_a_recommendation_has_its_confidence(comparison):
     text = conclusion(comparison)
-    assert text.startswith("Recommended: HPA + forestall, headroom 0.1. 0 bad minutes instead of 5, for 33 % more")
-    assert "On resampled hours of this traffic it has 2 to 9 fewer, and is better than every HPA in 90 %" in text
+    assert text.startswith(
+        "Recommended: HPA at 70% + forestall, headroom 0.1. 0 bad minutes instead of 5, for 33 % more"
+    )
+    assert (
+        "On resampled hours of this traffic it has 2 to 9 fewer, and is better than every autoscaler alone in 90 %"
+        in text
+    )
     assert "2 to 9 fewer" in page(comparison, ())
 
 
@@ -89,10 +96,26 @@ def test_the_hpa_is_kept_where_the_difference_is_uncertain(comparison):
     uncertain = replace(comparison, best=None, uncertain_policy=comparison.best, confidence=0.54)
     text = conclusion(uncertain)
     assert text.startswith("Keep the HPA: the difference is uncertain.")
-    assert "is better than every HPA in 54 % of the cases, which is too few" in text
+    assert "is better than every autoscaler alone in 54 % of the cases, which is too few" in text
     assert "--last" in text
-    assert text.endswith("An HPA with a target of 60 % has as few, for 30.0 replica-hours.")
-    assert "HPA + forestall, headroom 0.1: 0 bad minutes" in comparison_chart(uncertain)
+    assert text.endswith("As few bad minutes has an HPA alone with a target of 60 %, for 30.0 replica-hours.")
+    assert "HPA at 70% + forestall, headroom 0.1: 0 bad minutes" in comparison_chart(uncertain)
+
+
+def test_the_best_policy_over_the_hpa_is_named_where_keda_is_recommended(comparison):
+    over_keda = make_result("KEDA at 70% + forestall, headroom 0.1", [8] * 28 + [30] * 32, [0.0] * 60, (2, 9))
+    changed = replace(comparison, results=(*comparison.results, over_keda), best=over_keda.name)
+    text = conclusion(changed)
+    assert text.startswith("Recommended: KEDA at 70% + forestall, headroom 0.1.")
+    assert text.endswith(
+        "Without KEDA: HPA at 70% + forestall, headroom 0.1 has 0 bad minutes, for 24.0 replica-hours instead of 19.7."
+    )
+
+
+def test_keda_alone_is_named_where_no_policy_is_better(comparison):
+    kept = replace(comparison, best=None, equivalent=EquivalentAutoscaler("KEDA", 0.7, 12.0))
+    assert "KEDA alone with a target of 70 % is good enough: it needs 12.0 replica-hours" in conclusion(kept)
+    assert conclusion(kept).endswith("Use KEDA with this target.")
 
 
 def test_foreign_text_is_escaped_in_the_report(comparison):
