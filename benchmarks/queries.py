@@ -28,7 +28,7 @@ from forestall.devcluster.programs import find_programs
 from forestall.devcluster.prometheus import PrometheusServer
 from forestall.devcluster.remote_write import Series
 from forestall.devcluster.workspace import Workspace
-from forestall.ports import Proof, Query, QueryFailure
+from forestall.ports import FreshnessRequirements, Query, QueryFailure
 
 STEP = 15.0
 HOURS = 2.0
@@ -133,7 +133,8 @@ async def _with_age_over_without(
     ratios: dict[str, dict[str, float]] = {}
     for name, chosen in (("leading", queries(objectives)[2::3]), ("all", queries(objectives))):
         aged = [
-            replace(query, proof=Proof(each_series=True)) if "queue_length" in query.expr else query for query in chosen
+            replace(query, freshness=FreshnessRequirements(each_series=True)) if "queue_length" in query.expr else query
+            for query in chosen
         ]
         requests: list[str] = []
         metrics = PrometheusMetrics(budget=120, on_request=requests.append)

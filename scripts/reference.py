@@ -104,7 +104,7 @@ def _sources() -> str:
 def _refusal(row: Refusal) -> str:
     statuses = ", ".join(map(str, row.statuses)) or "any"
     kinds = ", ".join(f"`{kind}`" if kind not in ("", "none") else "none" for kind in dict.fromkeys(row.kinds)) or "any"
-    about = "either" if row.doubtful else row.scope
+    about = "either" if row.ambiguous else row.scope
     return f"| {row.products} | {row.trouble} | {statuses} | {kinds} | {about} | {row.reason} |"
 
 

@@ -30,14 +30,14 @@ class RestConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class FreshnessRequirements:
     """The evidence that an answer needs. All texts are complete, as the query is."""
 
     evidence: str = ""
     """An expression whose series must be fresh; empty: the query itself."""
-    existed: str = ""
+    past_selector: str = ""
     """A selector that may be absent, which counts as zero, provided that it had samples within `window`."""
-    labelled: tuple[tuple[str, str], ...] = ()
+    label_pairs: tuple[tuple[str, str], ...] = ()
     """Pairs of selectors: series without a label that separates good from bad, and series with it. Events of the first
     can't be classified where all events had the label before."""
     window: float = 86_400.0
@@ -58,7 +58,7 @@ class Query:
     """The key of the answer."""
     expr: str
     max_series: int = 500
-    proof: Proof = Proof()
+    freshness: FreshnessRequirements = FreshnessRequirements()
     owner: str = ""
     """The namespace whose share of the source it uses; empty: none."""
 

@@ -87,10 +87,10 @@ async def _run(options: RunOptions) -> int:
         host, port = options.listen
         await stack.enter_async_context(WebServer(health, telemetry, host, port))
         pruner = Pruner(registry, cluster)
-        world: Cluster = DryRunCluster(cluster) if options.dry_run else LoggedCluster(cluster)
+        wrapped: Cluster = DryRunCluster(cluster) if options.dry_run else LoggedCluster(cluster)
         notifier: Notifier = DryRunNotifier() if options.dry_run else Channels(registry, cluster.read_secret)
         elector.note(INTERVAL, f"{options.interval:g}s")
-        engine = Engine(metrics, world, registry, settings, notifier, lambda: api.clock)
+        engine = Engine(metrics, wrapped, registry, settings, notifier, lambda: api.clock)
         stack.push_async_callback(engine.close)
         loop = Loop(
             engine,

@@ -16,7 +16,19 @@ QUOTED = re.compile(r"`{1,2}([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*
 FOREIGN = frozenset(
     {
         *("__name__", "_bucket", "unreachable", "cadvisor", "resource"),  # labels, metrics, taints, endpoints
-        *("absent", "by", "fill_left", "fill_right", "group_left", "group_right", "ignoring", "offset", "on"),  # PromQL
+        # PromQL:
+        *(
+            "absent",
+            "by",
+            "fill_left",
+            "fill_right",
+            "group_left",
+            "group_right",
+            "ignoring",
+            "offset",
+            "on",
+            "without",
+        ),
         *("timestamp", "errorType", "infos", "promtool"),  # Prometheus
         *("metadata", "pod", "spec.replicas", "suspend", "Status", "Always", "IntOrString"),  # Kubernetes
         *("metav1.Condition", "metav1.LabelSelector"),

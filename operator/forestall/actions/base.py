@@ -198,7 +198,7 @@ class Action(Protocol):
         """Return the rights to change `target`; `subject` is what is written to scale it, where known."""
         ...
 
-    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | TargetWithLevels | Hold:
+    async def resolve_target(self, cluster: Reader, request: TargetRequest) -> ObjectRef | TargetWithLevels | Hold:
         """Return what would be changed, with its UID; or why nothing can be, `NotApplicable` where another rung should.
 
         Raises:
@@ -214,12 +214,12 @@ class Action(Protocol):
         """
         ...
 
-    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
+    def first_change(self, remediation: Remediation, observed: ObservedState) -> Change | Hold:
         """Return the first change, or why it must not be made."""
         ...
 
     def next_change(
-        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+        self, remediation: Remediation, observed: ObservedState, recent: Sequence[TimedOutlook], now: float
     ) -> Next:
         """Return what comes next once the first change is made and has settled.
 
@@ -228,8 +228,8 @@ class Action(Protocol):
         """
         ...
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: ObservedState, to: int) -> None:
-        """Change the level from `world.level` to `to`, on the condition that nobody wrote since `world` was seen.
+    async def write(self, cluster: Cluster, remediation: Remediation, observed: ObservedState, to: int) -> None:
+        """Change the level from `observed.level` to `to`, on the condition that nobody wrote since `observed` was seen.
 
         Raises:
             ClusterError: it was not done, or (`Unavailable`) it is not known whether it was.
@@ -244,7 +244,7 @@ class MultiStepAction(Protocol):
     It is asked for no more once its deadline has passed or nobody wants it any more; what it did is then released.
     """
 
-    async def proceed(self, cluster: Cluster, remediation: Remediation, world: ObservedState) -> Hold:
+    async def proceed(self, cluster: Cluster, remediation: Remediation, observed: ObservedState) -> Hold:
         """Go on with the `remaining_pods`; return how far it is. Doing it twice changes nothing more.
 
         Raises:
@@ -256,10 +256,10 @@ class MultiStepAction(Protocol):
 class WorkloadAction:
     """What is changed is the workload that the objective is about."""
 
-    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | Hold:
+    async def resolve_target(self, cluster: Reader, request: TargetRequest) -> ObjectRef | Hold:
         """Return the workload."""
         del cluster
-        return aim.workload
+        return request.workload
 
 
 def has_helped(remediation: Remediation) -> bool | None:

@@ -59,44 +59,47 @@ class Drain(NodeAction):
         """Return the rights to patch the node, and to evict pods of all namespaces."""
         return (*super().rights(target, subject), may_evict())
 
-    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | Hold:
+    async def resolve_target(self, cluster: Reader, request: TargetRequest) -> ObjectRef | Hold:
         """Return the node that the indicator's label `node` names, unless it has pods that must not be evicted."""
-        node = await super().resolve_target(cluster, aim)
+        node = await super().resolve_target(cluster, request)
         if isinstance(node, Hold):
             return node
-        return _refused(node, await _pods(cluster, node, aim.rung.drain), aim.workload.namespace) or node
+        return _refused(node, await _pods(cluster, node, request.rung.drain), request.workload.namespace) or node
 
     async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return whether the node is cordoned by this remediation, and which pods are left on it."""
-        world = await super().observe(cluster, remediation)
-        if isinstance(world, Hold) or remediation.status.phase in ("Verifying", "Holding", "RollingBack"):
-            return world
+        observed = await super().observe(cluster, remediation)
+        if isinstance(observed, Hold) or remediation.status.phase in ("Verifying", "Holding", "RollingBack"):
+            return observed
         started = bool(remediation.status.steps)
-        if started and world.level == 0:
-            return world
-        pods_of_node = await _pods(cluster, world.subject, remediation.spec.intent.action.drain)
+        if started and observed.level == 0:
+            return observed
+        pods_of_node = await _pods(cluster, observed.subject, remediation.spec.intent.action.drain)
         if not started:
-            return _refused(world.subject, pods_of_node, remediation.namespace) or world
+            return _refused(observed.subject, pods_of_node, remediation.namespace) or observed
         remaining = [_ref(pod) for pod in pods_of_node.to_evict]
         settled = not (pods_of_node.to_evict or pods_of_node.going or pods_of_node.refused)
         return replace(
-            world, settled=settled, remaining_pods=remaining, left=_remaining_text(pods_of_node, remediation.namespace)
+            observed,
+            settled=settled,
+            remaining_pods=remaining,
+            left=_remaining_text(pods_of_node, remediation.namespace),
         )
 
-    async def proceed(self, cluster: Cluster, remediation: Remediation, world: ObservedState) -> Hold:
+    async def proceed(self, cluster: Cluster, remediation: Remediation, observed: ObservedState) -> Hold:
         """Ask for the eviction of each pod that is left; return what stands in the way of those that stay.
 
         What is said of one pod is said of that one: the others are asked for all the same.
         """
         evictions = _Evictions()
-        for pod in world.remaining_pods[:AT_ONCE]:
+        for pod in observed.remaining_pods[:AT_ONCE]:
             if pod.namespace not in evictions.silent:
                 await evictions.ask(cluster, pod)
-        name = title(world.subject)
+        name = title(observed.subject)
         if not evictions.refused:
-            return Hold("Draining", f"{name} is being drained; {world.left}")
+            return Hold("Draining", f"{name} is being drained; {observed.left}")
         _log.info(
-            "evictions wait", node=world.subject.name, pods={title(pod): str(why) for pod, why in evictions.refused}
+            "evictions wait", node=observed.subject.name, pods={title(pod): str(why) for pod, why in evictions.refused}
         )
         first = _telling(evictions.refused, remediation.namespace)
         if not evictions.evicted and all(_lacks_right(error) for _, error in evictions.refused):

@@ -55,13 +55,13 @@ class Evict:
         del subject
         return (may_evict(target.namespace),)
 
-    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | Hold:
+    async def resolve_target(self, cluster: Reader, request: TargetRequest) -> ObjectRef | Hold:
         """Return the pod that the indicator's label `pod` names, if it is one of the workload's."""
-        name, namespace = aim.labels.get(self.traits.cause_label), aim.workload.namespace
+        name, namespace = request.labels.get(self.traits.cause_label), request.workload.namespace
         if name is None:
             return NotApplicable("PodUnknown", "its series has no label `pod` that says which pod to evict")
-        if aim.labels.get("namespace", namespace) != namespace:
-            return NotApplicable("PodUnknown", f"pod {name} is in namespace {aim.labels['namespace']}")
+        if request.labels.get("namespace", namespace) != namespace:
+            return NotApplicable("PodUnknown", f"pod {name} is in namespace {request.labels['namespace']}")
         ref = ObjectRef(api_version="v1", kind="Pod", namespace=namespace, name=name)
         try:
             pod = await cluster.read(ref)
@@ -69,7 +69,7 @@ class Evict:
             return Hold("PodUnknown", f"there is no {title(ref)} any more")
         if is_terminating(pod):
             return Hold("PodUnknown", f"{title(ref)} is about to go already")
-        return await _unsuited(cluster, pod, aim.workload) or ref.model_copy(update={"uid": pod["metadata"]["uid"]})
+        return await _unsuited(cluster, pod, request.workload) or ref.model_copy(update={"uid": pod["metadata"]["uid"]})
 
     async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return whether the pod is there."""
@@ -93,21 +93,21 @@ class Evict:
             unfinished=still_ending([pod], f"namespace {target.namespace}") if terminating else None,
         )
 
-    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
+    def first_change(self, remediation: Remediation, observed: ObservedState) -> Change | Hold:
         """Return the eviction."""
-        return Change(1, f"evict {title(world.subject)}", remediation.spec.intent.evidence.reason, increases=True)
+        return Change(1, f"evict {title(observed.subject)}", remediation.spec.intent.evidence.reason, increases=True)
 
     def next_change(
-        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+        self, remediation: Remediation, observed: ObservedState, recent: Sequence[TimedOutlook], now: float
     ) -> Next:
         """Wait for the verdict of the verification."""
         del recent
-        return await_verdict(remediation, f"{title(world.subject)} was evicted", now)
+        return await_verdict(remediation, f"{title(observed.subject)} was evicted", now)
 
-    async def write(self, cluster: Evictor, remediation: Remediation, world: ObservedState, to: int) -> None:
+    async def write(self, cluster: Evictor, remediation: Remediation, observed: ObservedState, to: int) -> None:
         """Evict the pod."""
         del remediation, to
-        await cluster.evict(world.subject)
+        await cluster.evict(observed.subject)
 
 
 async def _unsuited(cluster: Reader, pod: Mapping[str, Any], workload: ObjectRef) -> NotApplicable | None:

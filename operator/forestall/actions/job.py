@@ -58,12 +58,12 @@ class Job:
         del subject
         return (Right("create", _BATCH, "Job", namespace=target.namespace),)
 
-    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | Hold:
+    async def resolve_target(self, cluster: Reader, request: TargetRequest) -> ObjectRef | Hold:
         """Return the workload, if there is a runbook for it."""
-        if aim.rung.job is None:
+        if request.rung.job is None:
             raise ValueError("the rung is no job")
-        runbook = await _runbook(cluster, aim.workload.namespace, aim.rung.job.cron_job)
-        return NotApplicable(runbook.reason, runbook.message) if isinstance(runbook, Hold) else aim.workload
+        runbook = await _runbook(cluster, request.workload.namespace, request.rung.job.cron_job)
+        return NotApplicable(runbook.reason, runbook.message) if isinstance(runbook, Hold) else request.workload
 
     async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return whether the Job was made, and how far it is."""
@@ -91,25 +91,25 @@ class Job:
             failed=Hold("JobFailed", message) if failure.get("status") == "True" else None,
         )
 
-    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
+    def first_change(self, remediation: Remediation, observed: ObservedState) -> Change | Hold:
         """Return the run."""
         intent = remediation.spec.intent
-        description = f"run {_runbook_of(intent)} as {title(world.subject)}"
+        description = f"run {_runbook_of(intent)} as {title(observed.subject)}"
         return Change(1, description, intent.evidence.reason, increases=True)
 
     def next_change(
-        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+        self, remediation: Remediation, observed: ObservedState, recent: Sequence[TimedOutlook], now: float
     ) -> Next:
         """Wait for the verdict of the verification."""
         del recent
-        message = f"runbook {_runbook_of(remediation.spec.intent)} was run as {title(world.subject)}"
+        message = f"runbook {_runbook_of(remediation.spec.intent)} was run as {title(observed.subject)}"
         return await_verdict(remediation, message, now, undo="what it did is not undone")
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: ObservedState, to: int) -> None:
+    async def write(self, cluster: Cluster, remediation: Remediation, observed: ObservedState, to: int) -> None:
         """Create the Job."""
         del to
         intent = remediation.spec.intent
-        runbook = await _runbook(cluster, world.subject.namespace, _runbook_of(intent))
+        runbook = await _runbook(cluster, observed.subject.namespace, _runbook_of(intent))
         if isinstance(runbook, Hold):
             raise NotFound(runbook.message)
         with parsing(f"the runbook {_runbook_of(intent)}"):

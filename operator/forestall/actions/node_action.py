@@ -50,9 +50,9 @@ class NodeAction:
         del subject
         return (may_patch(target),)
 
-    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | Hold:
+    async def resolve_target(self, cluster: Reader, request: TargetRequest) -> ObjectRef | Hold:
         """Return the node that the indicator's label `node` names."""
-        name = aim.labels.get(self.traits.cause_label)
+        name = request.labels.get(self.traits.cause_label)
         if name is None:
             return NotApplicable("NodeUnknown", f"its series has no label `node` that says which node to {self._verb}")
         ref = ObjectRef(api_version="v1", kind="Node", name=name)
@@ -80,22 +80,22 @@ class NodeAction:
                 )
         return ObservedState(level=int(ours), subject=target, resource_version=body["metadata"]["resourceVersion"])
 
-    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
+    def first_change(self, remediation: Remediation, observed: ObservedState) -> Change | Hold:
         """Return the cordon."""
         return Change(
-            1, f"{self._verb} {title(world.subject)}", remediation.spec.intent.evidence.reason, increases=True
+            1, f"{self._verb} {title(observed.subject)}", remediation.spec.intent.evidence.reason, increases=True
         )
 
     def next_change(
-        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+        self, remediation: Remediation, observed: ObservedState, recent: Sequence[TimedOutlook], now: float
     ) -> Next:
         """Give the node back when it has been healthy for long enough, or at the deadline."""
         del recent
-        name = title(world.subject)
+        name = title(observed.subject)
         intent, healthy = remediation.spec.intent, _healthy_for(remediation)
         over = now >= (seconds(intent.deadline) or now)
         undone = undo_requested(remediation) or _undone(remediation)
-        if world.level == 0:
+        if observed.level == 0:
             if undone is not None:
                 return Outcome("RolledBack", undone.reason, f"{name} takes pods again: {undone.message}")
             return _end(remediation, name, self._contained, over=over)
@@ -112,13 +112,13 @@ class NodeAction:
             f"at most until {readable(intent.deadline)}",
         )
 
-    async def write(self, cluster: Writer, remediation: Remediation, world: ObservedState, to: int) -> None:
+    async def write(self, cluster: Writer, remediation: Remediation, observed: ObservedState, to: int) -> None:
         """Cordon the node and sign it, or take back both."""
         patch = {
             "metadata": {"annotations": {CORDONED_BY: remediation.signature if to else None}},
             "spec": {"unschedulable": True if to else None},
         }
-        await cluster.patch(world.subject, patch, world.resource_version)
+        await cluster.patch(observed.subject, patch, observed.resource_version)
 
 
 def holder_of(node: Mapping[str, Any]) -> str | None:

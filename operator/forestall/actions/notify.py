@@ -59,18 +59,18 @@ class Notify:
         del target, subject
         return ()
 
-    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | Hold:
+    async def resolve_target(self, cluster: Reader, request: TargetRequest) -> ObjectRef | Hold:
         """Return the workload that people are told of, if there is such a channel."""
-        if aim.rung.notify is None:
+        if request.rung.notify is None:
             raise ValueError("the rung is no notification")
-        name = aim.rung.notify.channel
+        name = request.rung.notify.channel
         try:
             await cluster.read(ObjectRef(api_version=API_VERSION, kind=NotificationChannel.KIND, name=name))
         except NotFound:
             return NotApplicable(
                 "ChannelMissing", f"NotificationChannel {name!r} does not exist: ask a cluster admin for it"
             )
-        return aim.workload
+        return request.workload
 
     async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return whether it is known to be sent."""
@@ -79,27 +79,27 @@ class Notify:
         sent = any(step.done for step in steps) or (bool(steps) and self._was_sent(channel, remediation.signature))
         return ObservedState(level=int(sent), subject=remediation.spec.intent.target, resource_version="")
 
-    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
+    def first_change(self, remediation: Remediation, observed: ObservedState) -> Change | Hold:
         """Return the sending."""
-        del world
+        del observed
         return Change(
             1, f"tell {_action_of(remediation).channel}", remediation.spec.intent.evidence.reason, increases=True
         )
 
     def next_change(
-        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+        self, remediation: Remediation, observed: ObservedState, recent: Sequence[TimedOutlook], now: float
     ) -> Next:
         """End: whether it helps is up to people."""
-        del world, recent, now
+        del observed, recent, now
         return Outcome("Succeeded", "Notified", f"{_action_of(remediation).channel} was told; the rest is up to people")
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: ObservedState, to: int) -> None:
+    async def write(self, cluster: Cluster, remediation: Remediation, observed: ObservedState, to: int) -> None:
         """Send it.
 
         Raises:
             NotSent: it did not go out, or it is not known whether it did.
         """
-        del cluster, world, to
+        del cluster, observed, to
         at = seconds(remediation.spec.intent.created) or 0.0
         action = _action_of(remediation)
         await self._notifier.send(action.channel, notice_of(remediation, "Notify", at, action.message))

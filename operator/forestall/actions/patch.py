@@ -76,11 +76,11 @@ class Patch:
         del subject
         return (may_patch(target),)
 
-    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | Hold:
+    async def resolve_target(self, cluster: Reader, request: TargetRequest) -> ObjectRef | Hold:
         """Return the object, if its field is one that can be set and is not set so already."""
-        if aim.rung.patch is None:
+        if request.rung.patch is None:
             raise ValueError("the rung is no patch")
-        action, target = aim.rung.patch, aim.rung.patch.target
+        action, target = request.rung.patch, request.rung.patch.target
         try:
             refused = await _refused(cluster, action)
         except NotFound:
@@ -90,7 +90,7 @@ class Patch:
         if refused is not None:
             return NotApplicable(refused.reason, refused.message)
         ref = ObjectRef(
-            api_version=target.api_version, kind=target.kind, namespace=aim.workload.namespace, name=target.name
+            api_version=target.api_version, kind=target.kind, namespace=request.workload.namespace, name=target.name
         )
         try:
             body = await cluster.read(ref)
@@ -136,41 +136,46 @@ class Patch:
             current_value=_text(current),
         )
 
-    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
+    def first_change(self, remediation: Remediation, observed: ObservedState) -> Change | Hold:
         """Return the change."""
         action, intent = _action(remediation), remediation.spec.intent
-        field_name, wanted = f"{action.field} of {title(world.subject)}", _text(action.wanted)
-        if world.current_value == wanted:
+        field_name, wanted = f"{action.field} of {title(observed.subject)}", _text(action.wanted)
+        if observed.current_value == wanted:
             return Hold("AlreadySet", f"{field_name} is {wanted} already; nothing is changed")
-        return Change(1, f"set {field_name}: {world.current_value} -> {wanted}", intent.evidence.reason, increases=True)
+        return Change(
+            1, f"set {field_name}: {observed.current_value} -> {wanted}", intent.evidence.reason, increases=True
+        )
 
     def next_change(
-        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+        self, remediation: Remediation, observed: ObservedState, recent: Sequence[TimedOutlook], now: float
     ) -> Next:
         """Keep the value while the risk lasts, and set it back."""
-        field_name = f"{_action(remediation).field} of {title(world.subject)}"
+        field_name = f"{_action(remediation).field} of {title(observed.subject)}"
         why = _set_back(remediation, recent, now)
-        if world.level == 0:
-            return _end(remediation, f"{field_name} is {world.current_value} again", why)
+        if observed.level == 0:
+            return _end(remediation, f"{field_name} is {observed.current_value} again", why)
         if why is None:
             window = _action(remediation).stabilization_window
             return Hold(
-                "Holding", f"{field_name} stays {world.current_value} until the risk has been gone for {window}"
+                "Holding", f"{field_name} stays {observed.current_value} until the risk has been gone for {window}"
             )
         return Change(
-            0, f"set {field_name} back: {world.current_value} -> {_before(remediation)}", why.message, increases=False
+            0,
+            f"set {field_name} back: {observed.current_value} -> {_before(remediation)}",
+            why.message,
+            increases=False,
         )
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: ObservedState, to: int) -> None:
+    async def write(self, cluster: Cluster, remediation: Remediation, observed: ObservedState, to: int) -> None:
         """Set the field and sign the object, or take back both."""
         action = _action(remediation)
-        body = await cluster.read(world.subject)
+        body = await cluster.read(observed.subject)
         value = action.wanted if to else json.loads(_before(remediation))
-        with parsing(title(world.subject)):
+        with parsing(title(observed.subject)):
             changed = put(put(body, action.path, value), _SIGNATURE, remediation.signature if to else None)
         # The rest of the metadata, with `managedFields`, is not sent back.
         parts = [_part(version, action) for version in (body, changed)]
-        await cluster.patch(world.subject, difference(*parts), world.resource_version)
+        await cluster.patch(observed.subject, difference(*parts), observed.resource_version)
 
 
 def _action(remediation: Remediation) -> PatchAction:

@@ -64,22 +64,24 @@ class Restart(WorkloadAction):
             unfinished=await find_unfinished(cluster, target, body) if is_done else None,
         )
 
-    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
+    def first_change(self, remediation: Remediation, observed: ObservedState) -> Change | Hold:
         """Return the restart."""
-        return Change(1, f"restart {title(world.subject)}", remediation.spec.intent.evidence.reason, increases=True)
+        return Change(1, f"restart {title(observed.subject)}", remediation.spec.intent.evidence.reason, increases=True)
 
     def next_change(
-        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+        self, remediation: Remediation, observed: ObservedState, recent: Sequence[TimedOutlook], now: float
     ) -> Next:
         """Wait for the verdict of the verification."""
         del recent
-        return await_verdict(remediation, f"{title(world.subject)} was restarted", now)
+        return await_verdict(remediation, f"{title(observed.subject)} was restarted", now)
 
-    async def write(self, cluster: Writer, remediation: Remediation, world: ObservedState, to: int) -> None:
+    async def write(self, cluster: Writer, remediation: Remediation, observed: ObservedState, to: int) -> None:
         """Mark the pod template, which makes its controller replace the pods."""
         del to
         annotations = {"annotations": {RESTARTED_BY: remediation.signature}}
-        await cluster.patch(world.subject, {"spec": {"template": {"metadata": annotations}}}, world.resource_version)
+        await cluster.patch(
+            observed.subject, {"spec": {"template": {"metadata": annotations}}}, observed.resource_version
+        )
 
 
 def _restarted_by(body: Mapping[str, Any]) -> str | None:

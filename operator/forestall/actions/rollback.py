@@ -66,9 +66,9 @@ class Rollback:
         del subject
         return (may_patch(target),)
 
-    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> TargetWithLevels | Hold:
+    async def resolve_target(self, cluster: Reader, request: TargetRequest) -> TargetWithLevels | Hold:
         """Return the workload and its newest and previous revision, if the risk began soon after that rollout."""
-        target, name = aim.workload, title(aim.workload)
+        target, name = request.workload, title(request.workload)
         if target.kind not in KINDS or not target.api_version.startswith("apps/"):
             return NotApplicable("NoRevisions", f"{name} is none of {', '.join(KINDS)}: no revisions of it are kept")
         body = await cluster.read(target)
@@ -77,7 +77,7 @@ class Rollback:
             return NotApplicable("NoRevisions", f"no revisions of {name} are kept")
         if not is_current(latest.newest, body):
             return Hold("RolloutUnknown", f"the newest revision of {name} is not known yet")
-        unsuited = _unsuited(aim, latest) or field_owned(body, target, _TEMPLATE)
+        unsuited = _unsuited(request, latest) or field_owned(body, target, _TEMPLATE)
         if unsuited is not None:
             return NotApplicable(unsuited.reason, unsuited.message)
         if latest.previous is None:
@@ -103,18 +103,18 @@ class Rollback:
             unfinished=await find_unfinished(cluster, target, body) if is_done else None,
         )
 
-    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
+    def first_change(self, remediation: Remediation, observed: ObservedState) -> Change | Hold:
         """Return the rollback."""
         intent = remediation.spec.intent
-        description = f"roll {title(world.subject)} back from revision {intent.from_} to {intent.to}"
+        description = f"roll {title(observed.subject)} back from revision {intent.from_} to {intent.to}"
         return Change(1, description, intent.evidence.reason, increases=True)
 
     def next_change(
-        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+        self, remediation: Remediation, observed: ObservedState, recent: Sequence[TimedOutlook], now: float
     ) -> Next:
         """Wait for the verdict of the verification."""
         del recent
-        intent, ref = remediation.spec.intent, world.subject
+        intent, ref = remediation.spec.intent, observed.subject
         forward = f"kubectl rollout undo {ref.kind.lower()}/{ref.name} -n {ref.namespace} --to-revision={intent.from_}"
         return await_verdict(
             remediation,
@@ -123,27 +123,27 @@ class Rollback:
             undo=f"it stays there; `{forward}` rolls it forward again",
         )
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: ObservedState, to: int) -> None:
+    async def write(self, cluster: Cluster, remediation: Remediation, observed: ObservedState, to: int) -> None:
         """Put the previous template in place, and sign the workload."""
         del to
         intent = remediation.spec.intent
-        body = await cluster.read(world.subject)
+        body = await cluster.read(observed.subject)
         wanted = next((revision for revision in await revisions(cluster, body) if revision.number == intent.to), None)
         if wanted is None:
-            raise NotFound(f"revision {intent.to} of {title(world.subject)} is gone")
+            raise NotFound(f"revision {intent.to} of {title(observed.subject)} is gone")
         cause = f"forestall rolled back from revision {intent.from_} (Remediation {remediation.name})"
         patch = {
             "metadata": {"annotations": {ROLLED_BACK_BY: remediation.signature, _CAUSE: cause}},
             "spec": {"template": difference(mapping(get_path(body, *_TEMPLATE)), wanted.template)},
         }
-        await cluster.patch(world.subject, patch, world.resource_version)
+        await cluster.patch(observed.subject, patch, observed.resource_version)
 
 
-def _unsuited(aim: TargetRequest, latest: Rollout) -> NotApplicable | None:
-    if aim.rung.rollback is None:
+def _unsuited(request: TargetRequest, latest: Rollout) -> NotApplicable | None:
+    if request.rung.rollback is None:
         raise ValueError("the rung is no rollback")
-    within, age = aim.rung.rollback.within, aim.risk_since - latest.created
-    name = title(aim.workload)
+    within, age = request.rung.rollback.within, request.risk_since - latest.created
+    name = title(request.workload)
     if latest.reused:
         return NotApplicable("NoRolloutBefore", f"the newest rollout of {name} was a rollback, which is not undone")
     if age < 0:

@@ -101,60 +101,62 @@ class Scale(WorkloadAction):
             stalled=await find_stalled(cluster, remediation, floor) if lately else None,
         )
 
-    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
+    def first_change(self, remediation: Remediation, observed: ObservedState) -> Change | Hold:
         """Return the step from what was found to what the forecast asked for."""
         intent, terms = remediation.spec.intent, _terms(remediation)
-        name, original = title(world.subject), intent.from_
+        name, original = title(observed.subject), intent.from_
         if original is None or intent.to is None:
             return Hold("IntentIncomplete", "the intent does not say from how many replicas to how many")
-        if world.blocked is not None:
-            return world.blocked
-        if world.level != original:
+        if observed.blocked is not None:
+            return observed.blocked
+        if observed.level != original:
             return Hold(
                 "Superseded",
-                f"{name} was changed from {original} to {world.level} by somebody else since this was decided; "
+                f"{name} was changed from {original} to {observed.level} by somebody else since this was decided; "
                 f"it is left alone",
             )
-        size = original if world.size is None else world.size
+        size = original if observed.size is None else observed.size
         if size == 0 or size < terms.min_replicas:
             least = max(1, terms.min_replicas)
             return Hold("BelowMinimum", f"{name} has {plural(size, 'replica')}, and fewer than {least} are left alone")
-        to = min(intent.to, world.ceiling)
+        to = min(intent.to, observed.ceiling)
         if to < intent.to and size >= to:
             return Hold("AtMaximum", f"{name} has brought {plural(size, 'replica')} already, and may have {to} at most")
         if to <= original:
-            return Hold("AtMaximum", f"{name} has {plural(original, 'replica')}, and may have {world.ceiling} at most")
-        return _move(world, to, intent.evidence.reason)
+            return Hold(
+                "AtMaximum", f"{name} has {plural(original, 'replica')}, and may have {observed.ceiling} at most"
+            )
+        return _move(observed, to, intent.evidence.reason)
 
     def next_change(
-        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+        self, remediation: Remediation, observed: ObservedState, recent: Sequence[TimedOutlook], now: float
     ) -> Next:
         """Raise the floor further, keep it, or release a step."""
         original = remediation.spec.intent.from_ or 0
-        if world.level <= original:
-            return _end(remediation, world)
-        if world.unattached is not None:
-            return _move(world, original, world.unattached.message)
+        if observed.level <= original:
+            return _end(remediation, observed)
+        if observed.unattached is not None:
+            return _move(observed, original, observed.unattached.message)
         if (undo_request := undo_requested(remediation)) is not None:
-            return _move(world, original, undo_request.message)
+            return _move(observed, original, undo_request.message)
         over = _hold_over(remediation, recent, now)
-        if over is None and (raised := self._raise(remediation, world, recent, now)) is not None:
+        if over is None and (raised := self._raise(remediation, observed, recent, now)) is not None:
             return raised
-        usual = self._release(remediation, world, recent, now, over)
-        if isinstance(usual, Change) or world.stalled is None:
+        usual = self._release(remediation, observed, recent, now, over)
+        if isinstance(usual, Change) or observed.stalled is None:
             return usual
-        left = patience(remediation, world.stalled, now)
-        to = max(original, world.level - world.stalled.idle)
-        if left <= 0 and to < world.level:
-            return _move(world, to, f"{world.level - to} of them {SERVE_NOBODY}: {world.stalled.why.message}")
-        if not world.stalled.is_reported and left > 0:
+        left = patience(remediation, observed.stalled, now)
+        to = max(original, observed.level - observed.stalled.idle)
+        if left <= 0 and to < observed.level:
+            return _move(observed, to, f"{observed.level - to} of them {SERVE_NOBODY}: {observed.stalled.why.message}")
+        if not observed.stalled.is_reported and left > 0:
             return usual
-        return Hold(world.stalled.why.reason, in_words(world.stalled, left))
+        return Hold(observed.stalled.why.reason, in_words(observed.stalled, left))
 
     def _release(
         self,
         remediation: Remediation,
-        world: ObservedState,
+        observed: ObservedState,
         recent: Sequence[TimedOutlook],
         now: float,
         over: str | None,
@@ -164,40 +166,40 @@ class Scale(WorkloadAction):
         peak = original if over else _peak(recent, _terms(remediation).stabilization_window.seconds, now)
         if peak == 1:
             peak = 0  # no load needs one replica too: whether there is one at all, the autoscaler decides
-        step = max(1, int(world.level * RELEASE_SHARE))
-        if peak is None or peak >= world.level or original < world.level - step < peak:
-            return _keep(remediation, world)
+        step = max(1, int(observed.level * RELEASE_SHARE))
+        if peak is None or peak >= observed.level or original < observed.level - step < peak:
+            return _keep(remediation, observed)
         pause = _pace(remediation, now)
         if pause > 0:
             return Hold("Releasing", f"the next replicas are removed in {format_duration(pause)}")
         lowest = max(original, peak)
-        to = max(lowest, world.level - step)
-        return _move(world, to, over or _agreed(remediation, lowest, recent[-1].outlook))
+        to = max(lowest, observed.level - step)
+        return _move(observed, to, over or _agreed(remediation, lowest, recent[-1].outlook))
 
     def _raise(
-        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+        self, remediation: Remediation, observed: ObservedState, recent: Sequence[TimedOutlook], now: float
     ) -> Change | None:
         outlook = recent[-1].outlook if recent else None
         if outlook is None or outlook.replicas_forecast is None or has_helped(remediation) is False:
             return None
-        if outlook.withdrawn or outlook.edited or world.blocked or not may_add(remediation, world.stalled, now):
+        if outlook.withdrawn or outlook.edited or observed.blocked or not may_add(remediation, observed.stalled, now):
             return None
         if not may_raise(remediation, recent):
             return None
-        step = _terms(remediation).max_step or world.ceiling
-        to = min(outlook.replicas_forecast, world.level + step, world.ceiling)
-        if to <= world.level or outlook.replicas_forecast <= world.level * (1 + RAISE_SHARE):
+        step = _terms(remediation).max_step or observed.ceiling
+        to = min(outlook.replicas_forecast, observed.level + step, observed.ceiling)
+        if to <= observed.level or outlook.replicas_forecast <= observed.level * (1 + RAISE_SHARE):
             return None
-        return _move(world, to, f"the forecast needs {plural(outlook.replicas_forecast, 'replica')}")
+        return _move(observed, to, f"the forecast needs {plural(outlook.replicas_forecast, 'replica')}")
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: ObservedState, to: int) -> None:
+    async def write(self, cluster: Cluster, remediation: Remediation, observed: ObservedState, to: int) -> None:
         """Set the replicas, or the autoscaler's floor."""
         del remediation
-        field = FIELDS.get(world.subject.kind)
+        field = FIELDS.get(observed.subject.kind)
         if field is None:
-            await cluster.write_scale(world.subject, to, world.resource_version)
+            await cluster.write_scale(observed.subject, to, observed.resource_version)
         else:
-            await cluster.patch(world.subject, {"spec": {field: to}}, world.resource_version)
+            await cluster.patch(observed.subject, {"spec": {field: to}}, observed.resource_version)
 
 
 def _terms(remediation: Remediation) -> ScaleAction:
@@ -207,10 +209,10 @@ def _terms(remediation: Remediation) -> ScaleAction:
     return scale
 
 
-def _move(world: ObservedState, to: int, because: str) -> Change:
-    noun = FIELDS.get(world.subject.kind, "replicas")
-    description = f"{noun} of {title(world.subject)}: {world.level} -> {to}"
-    return Change(to, description, because, increases=to > world.level)
+def _move(observed: ObservedState, to: int, because: str) -> Change:
+    noun = FIELDS.get(observed.subject.kind, "replicas")
+    description = f"{noun} of {title(observed.subject)}: {observed.level} -> {to}"
+    return Change(to, description, because, increases=to > observed.level)
 
 
 def _hold_over(remediation: Remediation, recent: Sequence[TimedOutlook], now: float) -> str | None:
@@ -261,44 +263,46 @@ def _agreed(remediation: Remediation, lowest: int, outlook: RiskOutlook) -> str:
     return f"observation and forecast have needed no more than {lowest} for {window}"
 
 
-def _keep(remediation: Remediation, world: ObservedState) -> Hold:
-    name, window = title(world.subject), _terms(remediation).stabilization_window
+def _keep(remediation: Remediation, observed: ObservedState) -> Hold:
+    name, window = title(observed.subject), _terms(remediation).stabilization_window
     if (total := looks_total(remediation)) is not None:
-        return Hold(total.reason, f"{name} is held at {world.level}: {total.message}")
+        return Hold(total.reason, f"{name} is held at {observed.level}: {total.message}")
     if has_helped(remediation) is False:
-        suffix = " (the most it may have)" if world.level >= world.ceiling else ""
+        suffix = " (the most it may have)" if observed.level >= observed.ceiling else ""
         return Hold(
             "NotHelped",
-            f"{plural(world.level, 'replica')} of {name}{suffix} did not lower the risk; kept while it lasts, because "
-            f"fewer would not help either, and removed when observation and forecast have needed fewer for {window}",
+            f"{plural(observed.level, 'replica')} of {name}{suffix} did not lower the risk; kept while it lasts, "
+            f"because fewer would not help either, and removed when observation and forecast have needed fewer for "
+            f"{window}",
         )
-    if world.blocked is not None:
+    if observed.blocked is not None:
         return Hold(
-            world.blocked.reason, f"{name} is held at {world.level} and raised no further: {world.blocked.message}"
+            observed.blocked.reason,
+            f"{name} is held at {observed.level} and raised no further: {observed.blocked.message}",
         )
     return Hold(
         "Holding",
-        f"{name} is held at {world.level}; replicas are removed when observation and forecast have needed fewer for "
+        f"{name} is held at {observed.level}; replicas are removed when observation and forecast have needed fewer for "
         f"{window}",
     )
 
 
-def _end(remediation: Remediation, world: ObservedState) -> Outcome:
-    name, pods = title(world.subject), condition_of(remediation, PODS_READY)
-    if world.unattached is not None:
+def _end(remediation: Remediation, observed: ObservedState) -> Outcome:
+    name, pods = title(observed.subject), condition_of(remediation, PODS_READY)
+    if observed.unattached is not None:
         return Outcome(
-            "Aborted", world.unattached.reason, f"{world.unattached.message}; {name} is back at {world.level}"
+            "Aborted", observed.unattached.reason, f"{observed.unattached.message}; {name} is back at {observed.level}"
         )
     if (undo_request := undo_requested(remediation)) is not None:
-        return Outcome("RolledBack", undo_request.reason, f"{undo_request.message}; {name} is back at {world.level}")
+        return Outcome("RolledBack", undo_request.reason, f"{undo_request.message}; {name} is back at {observed.level}")
     steps = remediation.status.steps
     in_vain = not has_helped(remediation) or (steps and SERVE_NOBODY in steps[-1].because)
     if pods is not None and pods.status == "False" and in_vain:
-        return Outcome("RolledBack", pods.reason, f"{pods.message}; {name} is back at {world.level}")
+        return Outcome("RolledBack", pods.reason, f"{pods.message}; {name} is back at {observed.level}")
     if has_helped(remediation) is False:
-        return Outcome("RolledBack", "NotHelped", f"the scale-out did not help; {name} is back at {world.level}")
+        return Outcome("RolledBack", "NotHelped", f"the scale-out did not help; {name} is back at {observed.level}")
     if remediation.spec.restored is not None and not has_helped(remediation):
         return Outcome(
-            "Aborted", "Deleted", f"somebody deleted it before it was verified; {name} is back at {world.level}"
+            "Aborted", "Deleted", f"somebody deleted it before it was verified; {name} is back at {observed.level}"
         )
-    return Outcome("Succeeded", "Released", f"the risk is over; {name} is back at {world.level}")
+    return Outcome("Succeeded", "Released", f"the risk is over; {name} is back at {observed.level}")

@@ -118,18 +118,18 @@ def _silent(name: str, uncreated: int) -> StalledReplicas | None:
     return None
 
 
-def noted(remediation: Remediation, world: ObservedState, now: float) -> Condition | None:
+def noted(remediation: Remediation, observed: ObservedState, now: float) -> Condition | None:
     """Return the condition that says whether what was added serves; None where nothing is to be said.
 
     Its transition is when the pods began not to start, for whatever reasons one after the other. Once all was given
     back it stays as it was: it is why.
     """
-    before, stalled = condition_of(remediation, PODS_READY), world.stalled
+    before, stalled = condition_of(remediation, PODS_READY), observed.stalled
     lacking = before is not None and before.status == "False"
     if stalled is not None:
         since = now if before is None or not lacking else seconds(before.last_transition_time) or now
         return Condition.since(since, PODS_READY, "False", stalled.why.reason, stalled.why.message)
-    if before is None or not lacking or world.level <= (remediation.spec.intent.from_ or 0):
+    if before is None or not lacking or observed.level <= (remediation.spec.intent.from_ or 0):
         return before
     last = remediation.status.steps[-1]
     if (last.to or 0) < (last.from_ or 0):
@@ -140,9 +140,9 @@ def noted(remediation: Remediation, world: ObservedState, now: float) -> Conditi
     return Condition.since(now, PODS_READY, "True", "Completed", message)
 
 
-def preempted(remediation: Remediation, world: ObservedState, now: float) -> Condition | None:
+def preempted(remediation: Remediation, observed: ObservedState, now: float) -> Condition | None:
     """Return the condition that says that added pods have cost pods of lower priority; once said, it stays."""
-    before, stalled = condition_of(remediation, PREEMPTED), world.stalled
+    before, stalled = condition_of(remediation, PREEMPTED), observed.stalled
     if before is not None or stalled is None or stalled.why.reason != "Preempting":
         return before
     return Condition.since(now, PREEMPTED, "True", "Preempting", stalled.why.message)

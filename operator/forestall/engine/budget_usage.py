@@ -119,7 +119,7 @@ class BudgetUsage:
         stored = sorted(owing, key=lambda entry: (entry[1] != "", -entry[0]))[:MOST]
         spent = [Spent(namespace=name, used=round(debt.used, 6), at=stamp(debt.at)) for _, name, debt in stored]
         self.debts.update(new)  # also where it is not known whether it was written: it is rather counted than not
-        await self._publisher.spend(guardrail, spent, now)
+        await self._publisher.write_budget_usage(guardrail, spent, now)
 
     def _buckets(
         self, guardrail: Guardrail, namespaces: Iterable[str], history: Sequence[Remediation]

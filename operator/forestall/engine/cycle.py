@@ -111,7 +111,7 @@ class Engine:
         self._advisor = Advisor(self._forecasting.matrix, isolation, metrics)
         self._publisher = StatusPublisher(cluster, registry, settings, delivery_tracker, isolation, self._advisor)
         self._publisher.permissions = permissions
-        self._publisher.records, self._backup.keep = self._backup.of, self._publisher.keep
+        self._publisher.records, self._backup.write_records = self._backup.of, self._publisher.write_records
         self._assessor = Assessor(settings, self._advisor, isolation)
         self._scheduler = FairScheduler(settings.concurrency, settings.turn)
         self._deadlines = Deadlines(settings)

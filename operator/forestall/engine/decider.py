@@ -45,7 +45,7 @@ _FAR_FROM_WRITING: Final = frozenset({"Pending", "AwaitingApproval"})
 class Proposal:
     """An intended action that all guards allow, or that they have not checked yet."""
 
-    case: Evaluation
+    evaluation: Evaluation
     act: Act
     cause: Signal
     target: ObjectRef
@@ -58,7 +58,7 @@ class Proposal:
 
     def intent(self, now: float) -> Intent:
         """Return the intent for the Remediation's spec."""
-        policy, slo = self.case.policy, self.case.slo
+        policy, slo = self.evaluation.policy, self.evaluation.slo
         # Nobody is asked whether somebody may be told.
         traits = ACTIONS[self.act.action].traits
         mode = policy.spec.mode if traits.changes_cluster else "Auto"
@@ -68,7 +68,7 @@ class Proposal:
             policy_hash=policy.spec.content_hash,
             objective=ObjectRef.to(slo),
             objective_generation=slo.metadata.generation,
-            episode=self.case.episode,
+            episode=self.evaluation.episode,
             rung=self.act.rung,
             target=self.target,
             action=policy.spec.actions[self.act.rung],
@@ -78,7 +78,7 @@ class Proposal:
             evidence=Evidence(
                 **cause_of(self.cause).model_dump(),
                 reason=self.act.message,
-                pods=pods_of(self.act.action, self.cause, self.case.signals),
+                pods=pods_of(self.act.action, self.cause, self.evaluation.signals),
             ),
             created=stamp(now),
             deadline=stamp(now + policy.spec.deadline.seconds),
@@ -107,23 +107,25 @@ class Decider:
         self._traffic = traffic
         self._lasting = TriggerHistory()
 
-    async def decide(self, snapshot: Snapshot, case: Evaluation, now: float) -> tuple[Decision, Proposal | None]:
+    async def decide(self, snapshot: Snapshot, evaluation: Evaluation, now: float) -> tuple[Decision, Proposal | None]:
         """Return the policy's decision, and the proposal where the decision is to act."""
-        verdict = await self._verdict(snapshot, case, now)
+        verdict = await self._verdict(snapshot, evaluation, now)
         if isinstance(verdict, Hold):
-            return _decision(case, "Hold", verdict.reason, verdict.message), None
+            return _decision(evaluation, "Hold", verdict.reason, verdict.message), None
         act = verdict.act
-        if case.policy.spec.mode == "Observe":
-            doubt = policy_limits.doubt(case.policy.spec.actions[act.rung], case.slo, verdict.cause.indicator)
+        if evaluation.policy.spec.mode == "Observe":
+            doubt = policy_limits.doubt(
+                evaluation.policy.spec.actions[act.rung], evaluation.slo, verdict.cause.indicator
+            )
             message = f"{act.message} (not done: the policy only observes){doubt}"
-            return _decision(case, "WouldAct", act.reason, message, act.action), None
-        return _decision(case, "Act", act.reason, act.message, act.action), verdict
+            return _decision(evaluation, "WouldAct", act.reason, message, act.action), None
+        return _decision(evaluation, "Act", act.reason, act.message, act.action), verdict
 
     async def recheck(
         self,
         snapshot: Snapshot,
         remediation: Remediation,
-        case: Evaluation | None,
+        evaluation: Evaluation | None,
         now: float,
         reader: Reader | None = None,
     ) -> Hold | None:
@@ -133,31 +135,33 @@ class Decider:
         checked again. Right before a change the target is read through `reader`, which has no older copy; earlier,
         where the result only tells people what the remediation waits for, what this cycle has read is used.
         """
-        if case is None:
+        if evaluation is None:
             return Hold("Withdrawn", "its objective or its policy does not exist any more")
-        if (skewed := snapshot.clocks.reason_for(case.slo.spec.source)) is not None:
+        if (skewed := snapshot.clocks.reason_for(evaluation.slo.spec.source)) is not None:
             return Hold("ClockSkew", skewed)
         intent = remediation.spec.intent
         action, traits = intent.action.name, traits_of(intent.action)
-        cause = worst_fresh(signals_of(remediation, case.signals))
+        cause = worst_fresh(signals_of(remediation, evaluation.signals))
         if cause is None:
             return Hold("DataNotFresh", f"there is no fresh data of {describe_cause(intent.evidence)}")
         steps = remediation.status.steps
         fresh = None if remediation.status.phase in _FAR_FROM_WRITING else reader
-        resolved = await self._targets.read(case.slo, with_scale=traits.changes_replicas and not steps, cluster=fresh)
+        resolved = await self._targets.read(
+            evaluation.slo, with_scale=traits.changes_replicas and not steps, cluster=fresh
+        )
         if not isinstance(resolved, ResolvedTarget):
             return Hold(resolved.reason, resolved.message)
         if traits.scope == "node" and not steps:
             try:
-                distrusted = await self._gatherer.distrust(case.slo, cause, resolved.ref, fresh)
+                distrusted = await self._gatherer.distrust(evaluation.slo, cause, resolved.ref, fresh)
             except ClusterError as error:
                 return Hold("TargetUnknown", f"whether {title(intent.target)} is meant is not known: {error}")
             if distrusted is not None:
                 return distrusted
-        intended = IntendedAction(case, action, cause, intent.target, resolved.workload, intent.rung)
+        intended = IntendedAction(evaluation, action, cause, intent.target, resolved.workload, intent.rung)
         hold = check(await self._gatherer.gather(snapshot, intended, now, fresh), SKIPPED_ON_RECHECK)
         subject = steps[-1].subject if steps else _subject(resolved)
-        return hold or await self._forbidden(case, action, intent.target, subject)
+        return hold or await self._forbidden(evaluation, action, intent.target, subject)
 
     async def confirm(self, snapshot: Snapshot, proposal: Proposal) -> Hold | None:
         """Check the guards once more, with a snapshot that includes what else was decided since `decide`.
@@ -166,43 +170,45 @@ class Decider:
         """
         if proposal.guard_input is None:
             raise ValueError(f"the guards were not asked about {proposal.act.action} on {title(proposal.target)}")
-        guard_input = await self._gatherer.renew(snapshot, proposal.guard_input, proposal.case, proposal.target)
+        guard_input = await self._gatherer.renew(snapshot, proposal.guard_input, proposal.evaluation, proposal.target)
         return check(guard_input, SKIPPED_TO_CONFIRM)
 
     def forget(self, present: Collection[str]) -> None:
         """Forget all objectives but those with these UIDs."""
         self._lasting.retain(present)
 
-    async def _verdict(self, snapshot: Snapshot, case: Evaluation, now: float) -> Proposal | Hold:
-        if (skewed := snapshot.clocks.reason_for(case.slo.spec.source)) is not None:
+    async def _verdict(self, snapshot: Snapshot, evaluation: Evaluation, now: float) -> Proposal | Hold:
+        if (skewed := snapshot.clocks.reason_for(evaluation.slo.spec.source)) is not None:
             return Hold("ClockSkew", skewed)
-        trigger = policy_limits.trigger_of(case.policy)
-        self._lasting.note(case.slo.uid, case.policy.uid, signals_meeting(case.signals, trigger), now)
-        found_causes = causes(case.signals, trigger)
+        trigger = policy_limits.trigger_of(evaluation.policy)
+        self._lasting.note(evaluation.slo.uid, evaluation.policy.uid, signals_meeting(evaluation.signals, trigger), now)
+        found_causes = causes(evaluation.signals, trigger)
         if not found_causes:
-            return below_trigger(trigger, case.signals)
-        if unreadable := snapshot.unreadable.get(case.slo.namespace):
+            return below_trigger(trigger, evaluation.signals)
+        if unreadable := snapshot.unreadable.get(evaluation.slo.namespace):
             message = f"Remediation {unreadable[0]} is under way, and this version of the operator can't read it"
             return Hold("RemediationUnreadable", message)
-        resolved = await self._targets.read(case.slo, with_scale=any(rung.scale for rung in case.policy.spec.actions))
+        resolved = await self._targets.read(
+            evaluation.slo, with_scale=any(rung.scale for rung in evaluation.policy.spec.actions)
+        )
         if not isinstance(resolved, ResolvedTarget):
             return Hold(resolved.reason, resolved.message)
         hold: Hold | None = None
         for cause in found_causes:
-            chosen = await self._choose(snapshot, case, cause, resolved, now)
+            chosen = await self._choose(snapshot, evaluation, cause, resolved, now)
             if isinstance(chosen, Proposal):
                 passed = await self._guarded(snapshot, chosen, resolved, now)
                 if isinstance(passed, Proposal):
                     return await self._too_busy(passed, now) or passed
-                instead = await self._choose(snapshot, case, cause, resolved, now, passed)
+                fallback = await self._choose(snapshot, evaluation, cause, resolved, now, passed)
                 notification = (
-                    await self._guarded(snapshot, instead, resolved, now) if isinstance(instead, Proposal) else None
+                    await self._guarded(snapshot, fallback, resolved, now) if isinstance(fallback, Proposal) else None
                 )
                 return notification if isinstance(notification, Proposal) else passed
             hold = hold or chosen
             if not isinstance(chosen, NotApplicable) and chosen.reason not in _NOTHING_LEFT:
                 break
-        return hold or below_trigger(trigger, case.signals)
+        return hold or below_trigger(trigger, evaluation.signals)
 
     async def _guarded(
         self, snapshot: Snapshot, proposal: Proposal, resolved: ResolvedTarget, now: float
@@ -210,24 +216,24 @@ class Decider:
         """Return the proposal with the input of the guards, or the hold of the first guard that refuses."""
         act = proposal.act
         intended = IntendedAction(
-            proposal.case, act.action, proposal.cause, proposal.target, resolved.workload, act.rung
+            proposal.evaluation, act.action, proposal.cause, proposal.target, resolved.workload, act.rung
         )
         guard_input = await self._gatherer.gather(snapshot, intended, now)
         return check(guard_input, SKIPPED_TO_DECIDE) or replace(proposal, guard_input=guard_input)
 
     async def _too_busy(self, proposal: Proposal, now: float) -> Hold | None:
         """Return until when a restart waits for low traffic; None where there is none in time, or it must not wait."""
-        case, act = proposal.case, proposal.act
-        restart = case.policy.spec.actions[act.rung].restart
+        evaluation, act = proposal.evaluation, proposal.act
+        restart = evaluation.policy.spec.actions[act.rung].restart
         if restart is None or restart.timing != "LowTraffic":
             return None
-        hold = await self._traffic.too_busy(case.slo, proposal.cause, case.policy.spec.deadline, now)
+        hold = await self._traffic.too_busy(evaluation.slo, proposal.cause, evaluation.policy.spec.deadline, now)
         return hold and Hold(hold.reason, f"{act.message}; {hold.message}")
 
     async def _choose(
         self,
         snapshot: Snapshot,
-        case: Evaluation,
+        evaluation: Evaluation,
         cause: Signal,
         resolved: ResolvedTarget,
         now: float,
@@ -237,33 +243,33 @@ class Decider:
 
         `barred` says why the guards hold the rung that was chosen before.
         """
-        trigger, rungs = policy_limits.trigger_of(case.policy), policy_limits.rungs_of(case.policy)
+        trigger, rungs = policy_limits.trigger_of(evaluation.policy), policy_limits.rungs_of(evaluation.policy)
         tried = [
             remediation
-            for remediation in snapshot.remediations_of(case.slo.uid)
+            for remediation in snapshot.remediations_of(evaluation.slo.uid)
             if concerns(remediation, cause, resolved.ref.uid)
         ]
-        spent = policy_limits.spent(tried, case.policy, case.slo, case.episode)
-        since = self._lasting.since(case.slo.uid, case.policy.uid, cause, alone=False)
-        total = policy_limits.measured_total(tried, case.policy, case.episode)
-        related = snapshot.remediations_of(case.slo.uid, resolved.ref.uid)
+        spent = policy_limits.spent(tried, evaluation.policy, evaluation.slo, evaluation.episode)
+        since = self._lasting.since(evaluation.slo.uid, evaluation.policy.uid, cause, alone=False)
+        total = policy_limits.measured_total(tried, evaluation.policy, evaluation.episode)
+        related = snapshot.remediations_of(evaluation.slo.uid, resolved.ref.uid)
         unsuited: Hold | None = None
         why = barred
         while True:
             if why is not None:
-                given_way = ladder.gives_way(why, related)
-                left = ladder.without(spent, rungs, cause, why, resolved.size) if given_way else None
+                may_try_next = ladder.may_try_next(why, related)
+                left = ladder.rungs_to_skip(spent, rungs, cause, why, resolved.size) if may_try_next else None
                 if left is None:
                     return why
                 unsuited, spent = NotApplicable(why.reason, why.message), left
-            act = plan(trigger, rungs, case.signals, resolved.size, EpisodeState(since, now, spent), cause)
-            act = ladder.as_total(act, total) or act
+            act = plan(trigger, rungs, evaluation.signals, resolved.size, EpisodeState(since, now, spent), cause)
+            act = ladder.hold_if_total(act, total) or act
             if isinstance(act, Act):
-                chosen = await self._aimed(case, act, cause, resolved, now)
+                chosen = await self._propose(evaluation, act, cause, resolved, now)
                 if isinstance(chosen, Proposal):
                     why = ladder.decided(related, name_of(chosen.intent(now)))
                     if why is None:
-                        return replace(chosen, act=ladder.instead(chosen.act, unsuited, act.message))
+                        return replace(chosen, act=ladder.mark_fallback(chosen.act, unsuited, act.message))
                 else:
                     why = chosen
             else:
@@ -271,54 +277,54 @@ class Decider:
             if why.reason == "LadderExhausted":
                 return unsuited or why
 
-    async def _aimed(
-        self, case: Evaluation, act: Act, cause: Signal, resolved: ResolvedTarget, now: float
+    async def _propose(
+        self, evaluation: Evaluation, act: Act, cause: Signal, resolved: ResolvedTarget, now: float
     ) -> Proposal | Hold:
         """Return the target of an action, or why the action has none or is not permitted."""
-        if (early := self._too_early(case, act.action, cause, now)) is not None:
+        if (early := self._too_early(evaluation, act.action, cause, now)) is not None:
             return early
-        since = self._lasting.since(case.slo.uid, case.policy.uid, cause, alone=False)
-        began = min(case.risk_since or now, since or now)
-        aim = TargetRequest(case.policy.spec.actions[act.rung], resolved.ref, dict(cause.labels), began)
+        since = self._lasting.since(evaluation.slo.uid, evaluation.policy.uid, cause, alone=False)
+        began = min(evaluation.risk_since or now, since or now)
+        request = TargetRequest(evaluation.policy.spec.actions[act.rung], resolved.ref, dict(cause.labels), began)
         try:
-            aimed = await self._aim(case.slo, act.action, cause, aim)
+            answer = await self._resolve_target(evaluation.slo, act.action, cause, request)
         except ClusterError as error:
             return Hold("TargetUnknown", f"{act.message}, but what to {act.action.lower()} is not known: {error}")
-        if isinstance(aimed, Hold):
-            return type(aimed)(aimed.reason, f"{act.message}, but {aimed.message}")
-        proposal = _proposal(case, act, cause, resolved, aimed)
-        forbidden = await self._forbidden(case, act.action, proposal.target, _subject(resolved))
+        if isinstance(answer, Hold):
+            return type(answer)(answer.reason, f"{act.message}, but {answer.message}")
+        proposal = _proposal(evaluation, act, cause, resolved, answer)
+        forbidden = await self._forbidden(evaluation, act.action, proposal.target, _subject(resolved))
         return proposal if forbidden is None else Hold(forbidden.reason, f"{act.message}, but {forbidden.message}")
 
-    async def _aim(
-        self, slo: ServiceLevelObjective, action: str, cause: Signal, aim: TargetRequest
+    async def _resolve_target(
+        self, slo: ServiceLevelObjective, action: str, cause: Signal, request: TargetRequest
     ) -> ObjectRef | TargetWithLevels | Hold:
         """Return the target of an action. An action that lacks the permission to read its target suits no cause, and
         the next rung is tried.
         """
         try:
             of_node = ACTIONS[action].traits.scope == "node"
-            distrusted = await self._gatherer.distrust(slo, cause, aim.workload) if of_node else None
-            return distrusted or await ACTIONS[action].resolve_target(self._cluster, aim)
+            distrusted = await self._gatherer.distrust(slo, cause, request.workload) if of_node else None
+            return distrusted or await ACTIONS[action].resolve_target(self._cluster, request)
         except Forbidden as error:
             return NotApplicable("TargetForbidden", f"what to {action.lower()} can't be seen: {error}")
 
     async def _forbidden(
-        self, case: Evaluation, action: str, target: ObjectRef, subject: ObjectRef | None
+        self, evaluation: Evaluation, action: str, target: ObjectRef, subject: ObjectRef | None
     ) -> Hold | None:
         """Return which permission is missing; a policy in mode Observe needs none."""
-        if case.policy.spec.mode == "Observe":
+        if evaluation.policy.spec.mode == "Observe":
             return None
         return await self._permissions.why_not(action, target, subject)
 
-    def _too_early(self, case: Evaluation, action: str, cause: Signal, now: float) -> Hold | None:
+    def _too_early(self, evaluation: Evaluation, action: str, cause: Signal, now: float) -> Hold | None:
         """Hold an action on one pod or node until the series of that pod or node has met the trigger for long
         enough.
         """
-        trigger = policy_limits.trigger_of(case.policy)
+        trigger = policy_limits.trigger_of(evaluation.policy)
         if not ACTIONS[action].traits.cause_label:
             return None
-        since = self._lasting.since(case.slo.uid, case.policy.uid, cause, alone=True)
+        since = self._lasting.since(evaluation.slo.uid, evaluation.policy.uid, cause, alone=True)
         lasted = now - (now if since is None else since)
         return not_sustained(cause, trigger, lasted) if lasted < trigger.sustained else None
 
@@ -329,15 +335,17 @@ def _subject(resolved: ResolvedTarget) -> ObjectRef | None:
 
 
 def _proposal(
-    case: Evaluation, act: Act, cause: Signal, resolved: ResolvedTarget, aimed: ObjectRef | TargetWithLevels
+    evaluation: Evaluation, act: Act, cause: Signal, resolved: ResolvedTarget, answer: ObjectRef | TargetWithLevels
 ) -> Proposal:
     if ACTIONS[act.action].traits.changes_replicas:
-        return Proposal(case, act, cause, resolved.ref, resolved.floor.level if resolved.floor else None, act.replicas)
-    target = aimed.target if isinstance(aimed, TargetWithLevels) else aimed
+        return Proposal(
+            evaluation, act, cause, resolved.ref, resolved.floor.level if resolved.floor else None, act.replicas
+        )
+    target = answer.target if isinstance(answer, TargetWithLevels) else answer
     notification = replace(act, message=f"{act.message}: {act.action.lower()} {title(target)}")
-    if isinstance(aimed, TargetWithLevels):
-        return Proposal(case, notification, cause, target, aimed.from_, aimed.to)
-    return Proposal(case, notification, cause, target, None, None)
+    if isinstance(answer, TargetWithLevels):
+        return Proposal(evaluation, notification, cause, target, answer.from_, answer.to)
+    return Proposal(evaluation, notification, cause, target, None, None)
 
 
 def hold_decision(policy: RemediationPolicy, hold: Hold) -> Decision:
@@ -345,7 +353,7 @@ def hold_decision(policy: RemediationPolicy, hold: Hold) -> Decision:
     return Decision(policy=policy.name, verdict="Hold", reason=hold.reason, message=hold.message)
 
 
-def _decision(case: Evaluation, verdict: str, reason: str, message: str, action: str = "") -> Decision:
+def _decision(evaluation: Evaluation, verdict: str, reason: str, message: str, action: str = "") -> Decision:
     return Decision.model_validate(
-        {"policy": case.policy.name, "verdict": verdict, "reason": reason, "message": message, "action": action}
+        {"policy": evaluation.policy.name, "verdict": verdict, "reason": reason, "message": message, "action": action}
     )

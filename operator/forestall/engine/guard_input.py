@@ -51,7 +51,7 @@ class Evaluation:
 class IntendedAction:
     """An intended action, before the guards are checked."""
 
-    case: Evaluation
+    evaluation: Evaluation
     action: str
     cause: Signal
     target: ObjectRef
@@ -76,20 +76,20 @@ class GuardInputGatherer:
         self, snapshot: Snapshot, intended: IntendedAction, now: float, cluster: Reader | None = None
     ) -> GuardInput:
         """Return the input of the guards for `intended`; the cluster is read through `cluster`, where given."""
-        case, action = intended.case, intended.action
-        slo, policy, traits = case.slo, case.policy, ACTIONS[action].traits
+        evaluation, action = intended.evaluation, intended.action
+        slo, policy, traits = evaluation.slo, evaluation.policy, ACTIONS[action].traits
         guard_input = GuardInput(
             now=now,
             action=traits,
             namespace=slo.namespace,
             policy_uid=policy.uid,
             objective_uid=slo.uid,
-            episode=case.episode,
+            episode=evaluation.episode,
             cause=intended.cause,
             suspended=policy.spec.suspend,
             paused=None,
-            allowed=policy_limits.allowed(snapshot.guardrails, action, case.namespace_labels),
-            victim_of=case.victim_of,
+            allowed=policy_limits.allowed(snapshot.guardrails, action, evaluation.namespace_labels),
+            victim_of=evaluation.victim_of,
             active_remediation=None,
             cooldown=policy.spec.cooldown.seconds,
             history=(),
@@ -100,13 +100,13 @@ class GuardInputGatherer:
             clock_skew=snapshot.clocks.reason_for(slo.spec.source),
             rung=intended.rung,
         )
-        return await self.renew(snapshot, guard_input, case, intended.target)
+        return await self.renew(snapshot, guard_input, evaluation, intended.target)
 
     async def renew(
-        self, snapshot: Snapshot, guard_input: GuardInput, case: Evaluation, target: ObjectRef
+        self, snapshot: Snapshot, guard_input: GuardInput, evaluation: Evaluation, target: ObjectRef
     ) -> GuardInput:
         """Return `guard_input` updated by the Remediations and pauses as they are now."""
-        slo, policy, traits = case.slo, case.policy, guard_input.action
+        slo, policy, traits = evaluation.slo, evaluation.policy, guard_input.action
         # The pods of a workload rest and cool down together, whichever objective or policy it is that asks.
         on_target = [
             remediation
@@ -153,7 +153,7 @@ class GuardInputGatherer:
         """Return the context of the action: maintenance windows, storms, protection, and the pods that may be
         missing.
         """
-        policy, action, workload = intended.case.policy, intended.action, intended.workload
+        policy, action, workload = intended.evaluation.policy, intended.action, intended.workload
         declared = policy_limits.policy_limits(snapshot.guardrails, policy, action, snapshot.storms)
         protected = await self._protected(policy.namespace, intended.target, workload, cluster)
         replaced = ACTIONS[action].traits.disruption == "workload"

@@ -14,7 +14,7 @@ from forestall.core.risk import SLI
 from forestall.core.slo import burn_windows, fast_burn_limit
 from forestall.engine.chunked_window import SAMPLED_OVER, ChunkedWindow
 from forestall.errors import InvalidQuery
-from forestall.ports import Proof, Query
+from forestall.ports import FreshnessRequirements, Query
 
 LONG = "sli:long"
 """The error ratio over the long window of the fast burn."""
@@ -83,18 +83,20 @@ class QueryContext:
         label = self.source.spec.enforce_label
         return promql.enforce_label(expr, label, self.slo.namespace) if label and expr else expr
 
-    def proof(self, evidence: str, existed: str, labelled: tuple[tuple[str, str], ...] = ()) -> Proof:
+    def freshness(
+        self, evidence: str, past_selector: str, label_pairs: tuple[tuple[str, str], ...] = ()
+    ) -> FreshnessRequirements:
         """Return the evidence queries that show whether an answer is fresh and complete.
 
         Raises:
             InvalidQuery: as `with_tenant_label`.
         """
         label = self.source.spec.enforce_label
-        return Proof(
+        return FreshnessRequirements(
             evidence=self.with_tenant_label(evidence),
-            existed=self.with_tenant_label(existed),
-            labelled=tuple(
-                (self.with_tenant_label(lacking), self.with_tenant_label(having)) for lacking, having in labelled
+            past_selector=self.with_tenant_label(past_selector),
+            label_pairs=tuple(
+                (self.with_tenant_label(lacking), self.with_tenant_label(having)) for lacking, having in label_pairs
             ),
             window=self.slo.spec.window.seconds,
             stale_after=max(self.source.spec.stale_after.seconds, 2 * self.interval),
@@ -114,21 +116,21 @@ def plan_queries(slo: ServiceLevelObjective, source: MetricSource, interval: flo
 
     terms = QueryContext(slo, source, interval)
 
-    def ask(name: str, expr: str, proof: Proof) -> Query:
-        return Query((slo.uid, name), terms.with_tenant_label(expr), source.spec.max_series, proof, slo.namespace)
+    def ask(name: str, expr: str, freshness: FreshnessRequirements) -> Query:
+        return Query((slo.uid, name), terms.with_tenant_label(expr), source.spec.max_series, freshness, slo.namespace)
 
     def ratio(name: str, window: float) -> Query:
         indicator = slo.spec.indicator
         strict = name != WHOLE
         expr = _error_ratio(indicator, window, interval, strict=strict)
-        labelled = _labelled(indicator) if strict else ()
-        return ask(name, expr, terms.proof(*_evidence(indicator, window), labelled))
+        label_pairs = _label_pairs(indicator) if strict else ()
+        return ask(name, expr, terms.freshness(*_evidence(indicator, window), label_pairs))
 
     def leading(indicator: LeadingIndicator) -> IndicatorQuery:
         return IndicatorQuery(
             objective=slo.uid,
             indicator=indicator.name,
-            query=ask(indicator.name, indicator.query, replace(terms.proof("", ""), each_series=True)),
+            query=ask(indicator.name, indicator.query, replace(terms.freshness("", ""), each_series=True)),
             limit=indicator.limit,
             above=indicator.direction == "Above",
             horizon=indicator.horizon.seconds,
@@ -209,7 +211,7 @@ def _evidence(indicator: Indicator, window: float) -> tuple[str, str]:
     return promql.evidence_of_counters(good=ratio.good, bad=ratio.bad, total=ratio.total, window=over)
 
 
-def _labelled(indicator: Indicator) -> tuple[tuple[str, str], ...]:
+def _label_pairs(indicator: Indicator) -> tuple[tuple[str, str], ...]:
     """Return, for each label whose absence would count events as good or bad, the selectors of series without and with
     it.
     """

@@ -36,7 +36,7 @@ _LOOKED: Final = frozenset({"Rejected", "UndoRequested"})
 """Final reasons of remediations that a person ended, and so knows about."""
 
 
-def without(
+def rungs_to_skip(
     spent: frozenset[int], rungs: Sequence[RungSpec], cause: Signal, why: Hold, size: TargetScale
 ) -> frozenset[int] | None:
     """Return the rungs to skip because the first open one can do nothing; None where that one holds the ladder.
@@ -56,7 +56,7 @@ def without(
     return None
 
 
-def gives_way(why: Hold, related: Collection[Remediation]) -> bool:
+def may_try_next(why: Hold, related: Collection[Remediation]) -> bool:
     """Say whether next rungs may be tried at all: a remediation under way for the objective is awaited first."""
     return (
         isinstance(why, NotApplicable)
@@ -74,14 +74,14 @@ def decided(related: Collection[Remediation], name: str) -> Hold | None:
     return Hold("AlreadyDecided", message)
 
 
-def instead(act: Act, why: Hold | None, risk: str) -> Act:
+def mark_fallback(act: Act, why: Hold | None, risk: str) -> Act:
     """Return the notifying action with a message that says, after the `risk`, why nothing else is done."""
     if why is None or ACTIONS[act.action].traits.changes_cluster:
         return act
     return replace(act, message=f"{act.message}; {why.message.removeprefix(f'{risk}, ').removeprefix('but ')}")
 
 
-def as_total(act: Act | Hold, total: Hold | None) -> Hold | None:
+def hold_if_total(act: Act | Hold, total: Hold | None) -> Hold | None:
     """Return the hold of a scale-out after which the indicator turned out to look like a `total`."""
     if isinstance(act, Act) and not ACTIONS[act.action].traits.changes_replicas:
         return None

@@ -63,7 +63,8 @@ class ObjectiveChecker:
             if isinstance(answer, QueryFailure) and answer.reason in OF_SOURCES:
                 raise MetricsError(answer.reason, answer.message)
         return [
-            read(query, answers[query.query.key], self._at - query.query.proof.stale_after) for query in queries.watched
+            read(query, answers[query.query.key], self._at - query.query.freshness.stale_after)
+            for query in queries.watched
         ]
 
     async def _why(

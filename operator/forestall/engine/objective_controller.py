@@ -59,10 +59,12 @@ class ObjectiveController:
         findings = replace(findings, problem=findings.problem or missing)
         decisions, proposals = [], []
         for policy in policies:
-            case = Evaluation(slo, policy, signals, episode.number, findings.victim_of, labels, seconds(episode.since))
+            evaluation = Evaluation(
+                slo, policy, signals, episode.number, findings.victim_of, labels, seconds(episode.since)
+            )
             proposal = None
             with self._isolation.attempt("deciding", f"{named(slo)} by {named(policy)}") as attempt:
-                decision, proposal = await self._in_turn(snapshot, case, now)
+                decision, proposal = await self._in_turn(snapshot, evaluation, now)
             if attempt.failure is not None:
                 decision = hold_decision(policy, Hold(INTERNAL_ERROR, attempt.failure))
             decisions.append(decision)
@@ -77,14 +79,16 @@ class ObjectiveController:
                 decisions[index] = with_hold(decisions[index], Hold(INTERNAL_ERROR, attempt.failure))
         return replace(findings, decisions=tuple(decisions))
 
-    async def _in_turn(self, snapshot: Snapshot, case: Evaluation, now: float) -> tuple[Decision, Proposal | None]:
+    async def _in_turn(
+        self, snapshot: Snapshot, evaluation: Evaluation, now: float
+    ) -> tuple[Decision, Proposal | None]:
         """Decide when the namespace has a slot."""
-        async with self._scheduler.slot(case.slo.namespace) as over:
+        async with self._scheduler.slot(evaluation.slo.namespace) as over:
             await asyncio.sleep(0)  # many decisions ask nobody anything, and the lease must be renewed meanwhile
             if over is None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(at_most(self._longest, self._scheduler.end)):
-                        return await self._decider.decide(snapshot, case, now)
-        self._scheduler.postpone(case.slo.uid)
+                        return await self._decider.decide(snapshot, evaluation, now)
+        self._scheduler.postpone(evaluation.slo.uid)
         message = f"it took longer than {format_duration(self._longest)} to decide: it is tried again"
-        return hold_decision(case.policy, over or Hold("CycleTimeExhausted", message)), None
+        return hold_decision(evaluation.policy, over or Hold("CycleTimeExhausted", message)), None

@@ -38,7 +38,7 @@ class RemediationBackup:
     def __init__(self, registry: Registry, isolation: Isolation) -> None:
         self._registry = registry
         self._isolation = isolation
-        self.keep: Callable[[ServiceLevelObjective, float], Awaitable[None]] = _nowhere
+        self.write_records: Callable[[ServiceLevelObjective, float], Awaitable[None]] = _nowhere
         """A function that writes the backup of an objective into its status."""
         self._by_objective: dict[str, dict[str, Remediation]] = {}  # by UID of the objective and name
         self._versions: dict[str, frozenset[tuple[str, str]]] = {}  # the names and versions that this was chosen from
@@ -69,7 +69,7 @@ class RemediationBackup:
         slo = self._registry.by_uid(ServiceLevelObjective, uid)
         if slo is not None:
             async with self._locks[uid]:
-                await self.keep(slo, now)
+                await self.write_records(slo, now)
 
     def note(self, remediation: Remediation) -> None:
         """Update the backup in memory of a remediation."""

@@ -104,10 +104,10 @@ class RemediationController:
                 _log_waiting(remediation, over.message)
                 return None
             findings = findings_by_uid.get(intent.objective.uid)
-            case = self._case_of(remediation, findings)
+            evaluation = self._evaluation_of(remediation, findings)
             view = await self._outlook(remediation, findings)
             reader = ReadCache(self.cluster)  # what changes something rests on what is read in this turn
-            recheck = partial(self.decider.recheck, snapshot, case=case, now=now, reader=reader)
+            recheck = partial(self.decider.recheck, snapshot, evaluation=evaluation, now=now, reader=reader)
             try:
                 async with asyncio.timeout_at(self.scheduler.end):
                     after = await self.reconciler.reconcile(remediation, view, recheck, now, reader)
@@ -138,7 +138,7 @@ class RemediationController:
         view = replace(view, calm=self.settings.calm)
         return view if view.fresh else replace(view, unjudgeable=unjudgeable(remediation, findings))
 
-    def _case_of(self, remediation: Remediation, findings: Findings | None) -> Evaluation | None:
+    def _evaluation_of(self, remediation: Remediation, findings: Findings | None) -> Evaluation | None:
         policy = self.registry.by_uid(RemediationPolicy, remediation.spec.intent.policy.uid)
         if findings is None or policy is None:
             return None

@@ -70,21 +70,21 @@ _REASONS = {
 }
 
 
-_Standing = RemediationPolicyStatus | MetricSourceStatus | GuardrailStatus | PauseStatus | NotificationChannelStatus
+_OtherStatus = RemediationPolicyStatus | MetricSourceStatus | GuardrailStatus | PauseStatus | NotificationChannelStatus
 """The statuses that have `observedGeneration` and `conditions` alike."""
 
-_Standings = RemediationPolicy | MetricSource | Guardrail | Pause | NotificationChannel
+_OtherResource = RemediationPolicy | MetricSource | Guardrail | Pause | NotificationChannel
 
 _ENDANGERED = (ObjectiveState.AT_RISK, ObjectiveState.BREACHED)
 
 
 @dataclass(frozen=True, slots=True)
-class _Settled:
+class _StatusUpdate:
     """The old and the new status of an object that is no objective."""
 
     resource: Resource
-    before: _Standing
-    status: _Standing
+    before: _OtherStatus
+    status: _OtherStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,20 +148,20 @@ class StatusPublisher:
         for remediation in self._registry.all(Remediation):
             remediations_of[remediation.spec.intent.policy.uid].append(remediation)
 
-        def of_policy(policy: RemediationPolicy) -> Callable[[float], _Settled]:
+        def of_policy(policy: RemediationPolicy) -> Callable[[float], _StatusUpdate]:
             remediations = remediations_of[policy.uid]
             return partial(self._policy, policy, selection, in_namespace[policy.namespace], remediations)
 
-        settling: list[tuple[_Standings, Callable[[float], _Settled]]] = [
+        computations: list[tuple[_OtherResource, Callable[[float], _StatusUpdate]]] = [
             *((policy, of_policy(policy)) for policy in self._registry.all(RemediationPolicy)),
             *((source, partial(self._source, source, users[source.name])) for source in sources),
             *((guardrail, partial(self._guardrail, guardrail)) for guardrail in self._registry.all(Guardrail)),
             *((channel, partial(self._channel, channel)) for channel in self._registry.all(NotificationChannel)),
             *((pause, partial(self._pause, pause)) for pause in self._registry.all(Pause)),
         ]
-        standings = []
-        for resource, settled in settling:
-            standings.append(self._standing(resource, now, settled))
+        status_updates = []
+        for resource, compute in computations:
+            status_updates.append(self._status_update(resource, now, compute))
             await asyncio.sleep(0)  # what is said of many policies takes its time, and the lease must be renewed
         await within(
             until,
@@ -170,15 +170,17 @@ class StatusPublisher:
                     self._safely(c.findings.slo, self._objective(c, now))
                     for c in self._changes(findings_by_uid.values(), now)
                 ),
-                (self._safely(item.resource, self._changed(item, now)) for item in standings if item is not None),
+                (self._safely(item.resource, self._changed(item, now)) for item in status_updates if item is not None),
                 (self._safely(invalid.ref, self._invalid(invalid, now)) for invalid in self._registry.invalid()),
             ),
         )
 
-    def _standing(self, resource: _Standings, now: float, settled: Callable[[float], _Settled]) -> _Settled | None:
+    def _status_update(
+        self, resource: _OtherResource, now: float, compute: Callable[[float], _StatusUpdate]
+    ) -> _StatusUpdate | None:
         """Return the changed status of an object that is no objective; None where it did not change."""
         with self._isolation.attempt("publishing", named(resource)) as attempt:
-            result = settled(now)
+            result = compute(now)
         if attempt.failure is not None:
             result = self._settle(resource, resource.status, [_ready("False", "InternalError", attempt.failure)], now)
         return None if result.status == result.before else result
@@ -198,7 +200,7 @@ class StatusPublisher:
         records = self.records(findings.slo.uid, before.records)
         await self._apply(findings.slo, status.model_copy(update={"records": records}), now)
 
-    async def keep(self, slo: ServiceLevelObjective, now: float) -> None:
+    async def write_records(self, slo: ServiceLevelObjective, now: float) -> None:
         """Write the backup of an objective's Remediations now.
 
         Raises:
@@ -209,7 +211,7 @@ class StatusPublisher:
         if status != before:
             await self._apply(slo, status, now)
 
-    async def spend(self, guardrail: Guardrail, spent: list[Spent], now: float) -> None:
+    async def write_budget_usage(self, guardrail: Guardrail, spent: list[Spent], now: float) -> None:
         """Write the spent part of a Guardrail's budgets.
 
         Raises:
@@ -325,7 +327,7 @@ class StatusPublisher:
         findings_of_cycle: Sequence[Findings],
         remediations: Sequence[Remediation],
         now: float,
-    ) -> _Settled:
+    ) -> _StatusUpdate:
         why = selection.left_out.get(policy.uid)
         selected = [] if why else selection.of(policy, (findings.slo for findings in findings_of_cycle))
         active = sum(not remediation.ended for remediation in remediations)
@@ -340,22 +342,22 @@ class StatusPublisher:
         conditions = [ready, locked, *([permitted] if permitted is not None else [])]
         return self._settle(policy, policy.status, conditions, now, objectives=len(selected), active=active)
 
-    def _source(self, source: MetricSource, users: Sequence[Findings], now: float) -> _Settled:
+    def _source(self, source: MetricSource, users: Sequence[Findings], now: float) -> _StatusUpdate:
         ready = answering(users) if users else self._advisor.probes.ready(source)
         return self._settle(source, source.status, [ready], now, objectives=len(users))
 
-    def _guardrail(self, guardrail: Guardrail, now: float) -> _Settled:
+    def _guardrail(self, guardrail: Guardrail, now: float) -> _StatusUpdate:
         ready = _ready("True", "Active", "every action is held against it")
         return self._settle(guardrail, guardrail.status, [ready], now)
 
-    def _pause(self, pause: Pause, now: float) -> _Settled:
+    def _pause(self, pause: Pause, now: float) -> _StatusUpdate:
         if lasts(pause.spec.until, now):
             ready = _ready("True", "Active", f"nothing is changed for {pause.scope}")
         else:
             ready = _ready("False", "Expired", f"it ended by itself at {pause.spec.until}; it can be deleted")
         return self._settle(pause, pause.status, [ready], now)
 
-    def _channel(self, channel: NotificationChannel, now: float) -> _Settled:
+    def _channel(self, channel: NotificationChannel, now: float) -> _StatusUpdate:
         trouble = self._delivery_tracker.trouble(channel.name)
         if trouble is not None:
             ready = _ready("False", trouble.reason, str(trouble))
@@ -367,19 +369,19 @@ class StatusPublisher:
         return self._settle(channel, channel.status, [ready], now)
 
     def _settle(
-        self, resource: Resource, read: _Standing, conditions: list[Condition], now: float, **counts: int
-    ) -> _Settled:
+        self, resource: Resource, read: _OtherStatus, conditions: list[Condition], now: float, **counts: int
+    ) -> _StatusUpdate:
         before = self._before(resource.uid, read)
         generation = resource.metadata.generation
         settled = settle(before.conditions, conditions, generation, now)
         update = {"observed_generation": generation, "conditions": settled, **counts}
-        return _Settled(resource, before, before.model_copy(update=update))
+        return _StatusUpdate(resource, before, before.model_copy(update=update))
 
-    async def _changed(self, settled: _Settled, now: float) -> None:
-        resource, status = settled.resource, settled.status
+    async def _changed(self, update: _StatusUpdate, now: float) -> None:
+        resource, status = update.resource, update.status
         async with self._limit.slot(resource.namespace):
             version = resource.metadata.resource_version
-            put = self._statuses.put(ObjectRef.to(resource), status.dump(), version, settled.before)
+            put = self._statuses.put(ObjectRef.to(resource), status.dump(), version, update.before)
             if await self._is_done(put, kind=resource.KIND, name=resource.name):
                 self._written[resource.uid] = (now, status)
 

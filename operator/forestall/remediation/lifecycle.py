@@ -29,7 +29,7 @@ from forestall.remediation.phases.holding import reconcile_holding
 from forestall.remediation.phases.pending import reconcile_pending
 from forestall.remediation.phases.rolling_back import reconcile_rolling_back
 from forestall.remediation.phases.verifying import reconcile_verifying
-from forestall.remediation.transitions import close, superseded, take_back, unseen
+from forestall.remediation.transitions import begin_rollback, close, handle_unobservable, superseded
 from forestall.remediation.write_ahead import confirm_step, observe
 
 BeforeChange = Callable[[Remediation, ReconcileContext], Awaitable[StepResult]]
@@ -59,22 +59,22 @@ async def advance(remediation: Remediation, context: ReconcileContext) -> StepRe
         return await close(remediation, status, LOST, context)
     if status.phase in BEFORE_CHANGE or not status.steps:
         return await BEFORE_CHANGE.get(status.phase, reconcile_authorized)(remediation, context)
-    world = await observe(remediation, context)
-    if isinstance(world, Hold):
-        return await unseen(remediation, world, context)
+    observed = await observe(remediation, context)
+    if isinstance(observed, Hold):
+        return await handle_unobservable(remediation, observed, context)
     step = status.steps[-1]
-    if _is_superseded(step, world):
-        return await superseded(remediation, world, context)
-    if not step.done and world.level == step.to:
+    if _is_superseded(step, observed):
+        return await superseded(remediation, observed, context)
+    if not step.done and observed.level == step.to:
         return await confirm_step(remediation, context)
-    if world.level != (step.to if step.done else step.from_):
-        return await superseded(remediation, world, context)
+    if observed.level != (step.to if step.done else step.from_):
+        return await superseded(remediation, observed, context)
     undo = undo_requested(remediation) if step.done and context.action.traits.kept_while_at_risk else None
     if undo is not None and status.phase != "RollingBack":
-        return await take_back(remediation, undo, context)
-    return await AFTER_CHANGE[status.phase](remediation, world, context)
+        return await begin_rollback(remediation, undo, context)
+    return await AFTER_CHANGE[status.phase](remediation, observed, context)
 
 
-def _is_superseded(step: Step, world: ObservedState) -> bool:
+def _is_superseded(step: Step, observed: ObservedState) -> bool:
     """Say whether somebody else has written the level since `step`, be it to the same value."""
-    return world.taken_over and (step.done or world.level == step.to)
+    return observed.taken_over and (step.done or observed.level == step.to)

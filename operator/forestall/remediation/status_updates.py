@@ -29,18 +29,18 @@ def with_condition(status: RemediationStatus, new: Condition) -> RemediationStat
 
 
 def with_step(
-    status: RemediationStatus, move: Change, world: ObservedState, outlook: RiskOutlook | None, now: float
+    status: RemediationStatus, move: Change, observed: ObservedState, outlook: RiskOutlook | None, now: float
 ) -> RemediationStatus:
     """Return the status with a step that is about to be made; one that was never made gives way to it."""
     load = outlook.load if outlook is not None and move.increases else None
     step = Step(
         at=stamp(now),
         change=move.description,
-        subject=world.subject,
-        from_=world.level,
+        subject=observed.subject,
+        from_=observed.level,
         to=move.to,
         because=move.because,
-        previous=world.current_value,
+        previous=observed.current_value,
         load=None if load is None else Seen(ready=load.ready, value=load.value),
     )
     return status.model_copy(update={"steps": [*without_open_step(status).steps, step][-KEPT_STEPS:]})

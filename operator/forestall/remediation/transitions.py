@@ -48,7 +48,7 @@ async def abandon(
     return await close(remediation, without_open_step(status), end, context)
 
 
-async def take_back(remediation: Remediation, cause: Hold, context: ReconcileContext) -> StepResult:
+async def begin_rollback(remediation: Remediation, cause: Hold, context: ReconcileContext) -> StepResult:
     """Begin to revert what was done."""
     status = remediation.status
     if not status.completed:
@@ -57,16 +57,16 @@ async def take_back(remediation: Remediation, cause: Hold, context: ReconcileCon
     return StepResult(await context.store.save(remediation, rolling_back), continues=True)
 
 
-async def superseded(remediation: Remediation, world: ObservedState, context: ReconcileContext) -> StepResult:
+async def superseded(remediation: Remediation, observed: ObservedState, context: ReconcileContext) -> StepResult:
     """End what somebody else has taken over: the target is neither as the last step left it nor as it was before."""
     step = remediation.status.steps[-1]
     expected = step.to if step.done else step.from_
-    changed = f"set to {expected}" if world.level == expected else f"changed from {expected} to {world.level}"
-    message = f"{title(world.subject)} was {changed} by somebody else; it is left alone"
+    changed = f"set to {expected}" if observed.level == expected else f"changed from {expected} to {observed.level}"
+    message = f"{title(observed.subject)} was {changed} by somebody else; it is left alone"
     return await close(remediation, remediation.status, Outcome("Aborted", "Superseded", message), context)
 
 
-async def unseen(remediation: Remediation, obstacle: Hold, context: ReconcileContext) -> StepResult:
+async def handle_unobservable(remediation: Remediation, obstacle: Hold, context: ReconcileContext) -> StepResult:
     """End what can't go on because of how its target is, or because that may not be read."""
     if obstacle.reason in _REFUSED and not has_changed(remediation.status):
         return await _not_tried(remediation, remediation.status, obstacle, context)

@@ -102,15 +102,17 @@ def _only_starts(
     return now < min(since + SETTLING, deadline(remediation, now))
 
 
-def not_helped_message(remediation: Remediation, world: ObservedState) -> str:
+def not_helped_message(remediation: Remediation, observed: ObservedState) -> str:
     """Return in words that the action did not help, and whether more of it is possible."""
     why = condition_of(remediation, VERIFIED)
-    at_most = f"; {title(world.subject)} is at {world.level}, the most it may have" if _is_at_its_most(world) else ""
+    at_most = (
+        f"; {title(observed.subject)} is at {observed.level}, the most it may have" if _is_at_its_most(observed) else ""
+    )
     return f"{why.message if why else ''}{at_most}; what was done is reverted when that is safe"
 
 
-def _is_at_its_most(world: ObservedState) -> bool:
-    return world.size is not None and world.level >= world.ceiling
+def _is_at_its_most(observed: ObservedState) -> bool:
+    return observed.size is not None and observed.level >= observed.ceiling
 
 
 def verified_condition(status: Literal["True", "False", "Unknown"], reason: str, message: str, now: float) -> Condition:

@@ -35,19 +35,23 @@ async def observe(remediation: Remediation, context: ReconcileContext) -> Observ
 
 
 async def make_step(
-    remediation: Remediation, status: RemediationStatus, move: Change, world: ObservedState, context: ReconcileContext
+    remediation: Remediation,
+    status: RemediationStatus,
+    move: Change,
+    observed: ObservedState,
+    context: ReconcileContext,
 ) -> StepResult:
     """Write a step down, together with `status`, then make it."""
-    recorded = await context.store.commit(remediation, with_step(status, move, world, context.outlook, context.now))
+    recorded = await context.store.commit(remediation, with_step(status, move, observed, context.outlook, context.now))
     try:
         await context.step_backup(recorded, context.now)
     except ClusterError as error:
         if move.increases:
             hold = Hold("NotRecorded", f"{move.description}: it could not be noted in the objective: {error}")
             return await wait(recorded, recorded.status, hold, context)
-    context.reader.forget_below(world.subject)
+    context.reader.forget_below(observed.subject)
     try:
-        await context.action.write(context.fenced(recorded), recorded, world, move.to)
+        await context.action.write(context.fenced(recorded), recorded, observed, move.to)
     except Conflict:
         context.reader.forget()
         return StepResult(recorded, continues=True)

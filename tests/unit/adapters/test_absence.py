@@ -13,7 +13,7 @@ from forestall.adapters.prometheus.past_answers import PastAnswerCache
 from forestall.adapters.prometheus.query_outcomes import QueryOutcome
 from forestall.core import promql
 from forestall.core.promql import evidence
-from forestall.ports import Proof, QueryFailure
+from forestall.ports import FreshnessRequirements, QueryFailure
 
 AT, OLD = 1_000_000.0, 999_000.0
 
@@ -53,9 +53,9 @@ class Source:
             [{"metric": {"job": job} if job else {}, "value": [AT, str(at)]} for job, at in up.items()], ()
         )
 
-    def judge(self, expr, at=AT, **proof):
+    def judge(self, expr, at=AT, **requirements):
         """Return the verdict, and count the rounds that it takes."""
-        prepared, terms = promql.prepare(expr, proof.get("evidence", "")), Proof(**proof)
+        prepared, terms = promql.prepare(expr, requirements.get("evidence", "")), FreshnessRequirements(**requirements)
         cases = [(prepared.freshness, terms, "")]
         known = self.memory.outcomes_at(at)
         self.asked = []
@@ -127,7 +127,7 @@ def test_scraped_targets_vouch_for_absent_series(expr, source, newest):
     ],
 )
 def test_series_that_must_have_existed(source, newest):
-    assert source.judge("1 - good / total", evidence="total", existed="good{}").newest == newest
+    assert source.judge("1 - good / total", evidence="total", past_selector="good{}").newest == newest
 
 
 def test_existing_series_cost_one_query_for_each_selector():
@@ -183,7 +183,7 @@ def test_rounds_of_further_queries_are_bounded():
 
 
 def test_failed_further_query_leaves_the_result_unknown():
-    verdict = AbsenceJudge({}, AT).final(promql.prepare("x").freshness, Proof())
+    verdict = AbsenceJudge({}, AT).final(promql.prepare("x").freshness, FreshnessRequirements())
     assert isinstance(verdict, DataVerdict)
     assert verdict.newest is None
     assert verdict.lacking.startswith("too much had to be asked")

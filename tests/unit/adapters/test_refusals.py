@@ -117,8 +117,8 @@ def test_scope_of_a_refusal(status, content_type, body, about, reason):
     assert trouble.reason == reason
     assert isinstance(trouble, SourceTrouble) == (about == SOURCE)
     # A rejected expression of one tenant must not be taken for the source, nor the source's trouble for 400 queries'.
-    assert trouble.doubtful == (about == DOUBT) or status in (413, 414) or reason == "SourceTimeout"
-    assert trouble.reason != "QueryRefused" or trouble.doubtful
+    assert trouble.ambiguous == (about == DOUBT) or status in (413, 414) or reason == "SourceTimeout"
+    assert trouble.reason != "QueryRefused" or trouble.ambiguous
 
 
 def test_every_row_of_refusals_has_an_example():

@@ -406,7 +406,7 @@ def silent() -> Iterator[None]:
 
 def failing(original: Any, name: str) -> Any:
     async def call(self: Any, scene: Any, what: Any, *args: Any) -> Any:
-        slo = getattr(what, "slo", None) or getattr(getattr(what, "case", None), "slo", None)
+        slo = getattr(what, "slo", None) or getattr(getattr(what, "evaluation", None), "slo", None)
         if slo is not None and slo.name == name:
             raise RuntimeError("by one tenant's object")
         return await original(self, scene, what, *args)

@@ -402,7 +402,7 @@ def failing(original: Callable[..., Any], hits: Callable[..., bool]) -> Callable
 def about_evil(*args: Any, **_: Any) -> bool:
     """Say whether a call is about the objective `evil/deployment`, or a remediation of its namespace."""
     for each in args:
-        about = getattr(each, "slo", getattr(getattr(each, "case", None), "slo", each))
+        about = getattr(each, "slo", getattr(getattr(each, "evaluation", None), "slo", each))
         if getattr(about, "uid", None) == "evil-deployment" or each == "evil-deployment":
             return True
         if isinstance(each, Remediation) and each.namespace == "evil":

@@ -105,15 +105,19 @@ def test_a_tenant_is_asked_about_its_own_series_alone():
     queries = plan(RATIO, LOAD, limits={"enforceLabel": "namespace"})
     sli, load = queries.watched
     assert load.query.expr == 'sum(load{namespace="shop"})'
-    assert load.query.proof.scope == 'namespace="shop"'
-    texts = [sli.query.expr, sli.query.proof.existed, *(part for pair in sli.query.proof.labelled for part in pair)]
+    assert load.query.freshness.scope == 'namespace="shop"'
+    texts = [
+        sli.query.expr,
+        sli.query.freshness.past_selector,
+        *(part for pair in sli.query.freshness.label_pairs for part in pair),
+    ]
     assert all(text == "" or 'namespace="shop"' in text for text in texts)
-    others = plan(TWO_COUNTERS, limits={"enforceLabel": "namespace"}).watched[0].query.proof
-    assert (others.evidence, others.existed) == (
+    others = plan(TWO_COUNTERS, limits={"enforceLabel": "namespace"}).watched[0].query.freshness
+    assert (others.evidence, others.past_selector) == (
         'requests_total{namespace="shop"} and (rate(served_total{namespace="shop"}[5m]) or vector(0))',
         'served_total{namespace="shop"}',
     )
-    assert plan(RATIO, LOAD).watched[1].query.proof.scope == ""
+    assert plan(RATIO, LOAD).watched[1].query.freshness.scope == ""
     assert plan(RATIO, LOAD).watched[1].query.expr == "sum(load)"
 
 
@@ -122,24 +126,28 @@ def test_a_tenant_is_asked_about_its_own_series_alone():
 )
 def test_data_may_be_as_old_as_the_source_says_and_at_least_two_intervals(stale, interval, seconds):
     queries = plan(RAW, LOAD, interval=interval, limits={"staleAfter": stale}, window="7d")
-    assert [query.query.proof.stale_after for query in queries.watched] == [seconds, seconds]
-    assert queries.watched[0].query.proof.window == 7 * 86_400.0
+    assert [query.query.freshness.stale_after for query in queries.watched] == [seconds, seconds]
+    assert queries.watched[0].query.freshness.window == 7 * 86_400.0
 
 
 def test_only_a_leading_indicator_leaves_out_single_series_that_are_stale():
     sli, load = plan(RAW, LOAD).watched
-    assert (sli.query.proof.each_series, load.query.proof.each_series) == (False, True)
-    assert (load.query.proof.evidence, load.query.proof.existed, load.query.proof.labelled) == ("", "", ())
+    assert (sli.query.freshness.each_series, load.query.freshness.each_series) == (False, True)
+    assert (load.query.freshness.evidence, load.query.freshness.past_selector, load.query.freshness.label_pairs) == (
+        "",
+        "",
+        (),
+    )
 
 
 def test_evidence_of_a_ratio_is_its_counters_and_labels_are_not_compared_over_the_whole_window():
     queries = plan(RATIO)
     sli = queries.watched[0].query
-    assert (sli.proof.evidence, sli.proof.existed) == ("requests_total{}", "")
-    assert plan(TWO_COUNTERS).watched[0].query.proof.existed == "served_total{}"
-    assert sli.proof.labelled == (('requests_total{code=""}', 'requests_total{code!=""}'),)
-    assert queries.long.proof.labelled == sli.proof.labelled
-    assert queries.window_query.proof.labelled == ()
+    assert (sli.freshness.evidence, sli.freshness.past_selector) == ("requests_total{}", "")
+    assert plan(TWO_COUNTERS).watched[0].query.freshness.past_selector == "served_total{}"
+    assert sli.freshness.label_pairs == (('requests_total{code=""}', 'requests_total{code!=""}'),)
+    assert queries.long.freshness.label_pairs == sli.freshness.label_pairs
+    assert queries.window_query.freshness.label_pairs == ()
     assert "[5m]" in sli.expr
     assert len(queries.window_query.expr) < len(queries.long.expr)
 

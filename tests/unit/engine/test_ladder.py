@@ -191,7 +191,7 @@ TOTAL = Hold("IndicatorIsTotal", "declare it")
     ],
 )
 def test_what_looks_like_a_total_is_not_scaled_by(act, total, expected):
-    assert ladder.as_total(act, total) == expected
+    assert ladder.hold_if_total(act, total) == expected
 
 
 async def test_a_ladder_that_ended_with_a_scale_out_by_a_total_says_so(decide, make_remediation):
@@ -237,7 +237,7 @@ RUNGS = tuple(
     ],
 )
 def test_which_rungs_are_out_of_the_question(make_signal, why, value, size, spent, left):
-    assert ladder.without(frozenset(spent), RUNGS, make_signal(value), why, size) == left
+    assert ladder.rungs_to_skip(frozenset(spent), RUNGS, make_signal(value), why, size) == left
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_which_rungs_are_out_of_the_question(make_signal, why, value, size, spen
 )
 def test_what_is_under_way_has_its_time_unless_it_can_change_nothing(make_remediation, why, under_way, given):
     related = [make_remediation("Succeeded"), *[make_remediation("Verifying")] * under_way]
-    assert ladder.gives_way(why, related) is given
+    assert ladder.may_try_next(why, related) is given
 
 
 @pytest.mark.parametrize(
@@ -281,4 +281,4 @@ def test_what_has_ended_is_decided_unless_a_person_looked_at_it(make_remediation
     ],
 )
 def test_people_are_told_why_nothing_else_is_done(action, why, message):
-    assert ladder.instead(Act(0, action, "BreachForecast", "at risk, tell"), why, "at risk").message == message
+    assert ladder.mark_fallback(Act(0, action, "BreachForecast", "at risk, tell"), why, "at risk").message == message

@@ -76,7 +76,7 @@ class Operator:
         self.store, self.registry = store, Registry()
         self.publisher = StatusPublisher(store, self.registry, Settings(), DeliveryTracker(NoChannels()))
         self.backup = RemediationBackup(self.registry, Isolation())
-        self.publisher.records, self.backup.keep = self.backup.of, self.publisher.keep
+        self.publisher.records, self.backup.write_records = self.backup.of, self.publisher.write_records
         self.reconciler = RemediationReconciler(store)
 
     def watch(self) -> None:
@@ -101,7 +101,7 @@ class Operator:
     def keep(self, now: float = NOW) -> None:
         """Write the backups into the statuses, as the end of a cycle does."""
         for slo in self.registry.all(ServiceLevelObjective):
-            asyncio.run(self.publisher.keep(slo, now))
+            asyncio.run(self.publisher.write_records(slo, now))
 
 
 def remediation(

@@ -68,8 +68,8 @@ class World:
             raise self.error
         return remediation if self.phase is None else changed(remediation, phase=self.phase)
 
-    async def recheck(self, snapshot, remediation, *, case, now, reader):
-        return case, now, reader
+    async def recheck(self, snapshot, remediation, *, evaluation, now, reader):
+        return evaluation, now, reader
 
     async def hold(self, remediation, hold, now):
         if self.hold_error is not None:
@@ -169,14 +169,14 @@ def test_what_has_no_fresh_data_says_whether_it_ever_will(world, make_remediatio
 def test_a_recheck_knows_the_case_as_it_is_now(world, make_remediation):
     world.add(make_remediation("Verifying", episode=3))
     world.run()
-    ((case, now, reader),) = world.rechecks
-    assert (case.slo.name, case.policy.name, case.episode, case.namespace_labels) == (
+    ((evaluation, now, reader),) = world.rechecks
+    assert (evaluation.slo.name, evaluation.policy.name, evaluation.episode, evaluation.namespace_labels) == (
         "checkout",
         "early",
         3,
         {"a": "b"},
     )
-    assert (now, case.victim_of, case.risk_since, reader is not None) == (NOW, None, None, True)
+    assert (now, evaluation.victim_of, evaluation.risk_since, reader is not None) == (NOW, None, None, True)
     world.registry.remove("RemediationPolicy", "p-1")
     world.run()
     assert world.rechecks[1][0] is None

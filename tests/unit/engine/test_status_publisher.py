@@ -564,10 +564,10 @@ async def test_what_is_written_before_an_action_is_written_at_once(case, slo):
     await case.publisher.write(case.findings[stored.uid], 1000.0)
     status = case.status(ServiceLevelObjective, "checkout")
     assert (status["state"], status["lastEvaluated"], status["records"][0]["name"]) == ("AtRisk", stamp(1000.0), "r")
-    await case.publisher.keep(stored, 1001.0)
+    await case.publisher.write_records(stored, 1001.0)
     assert len(case.writes) == 1, "the backup did not change"
     case.publisher.records = lambda uid, records: []
-    await case.publisher.keep(stored, 1002.0)
+    await case.publisher.write_records(stored, 1002.0)
     status = case.status(ServiceLevelObjective, "checkout")
     assert (status.get("records", []), status["lastEvaluated"]) == ([], stamp(1002.0))
     case.cluster.fail("apply_status", Unavailable("no answer"))
@@ -578,7 +578,7 @@ async def test_what_is_written_before_an_action_is_written_at_once(case, slo):
 async def test_what_is_spent_of_a_budget_is_known_before_a_watch_tells_of_it(case):
     guardrail = case.put(Guardrail, "all", status={"spent": [{"namespace": "", "used": 1.0, "at": stamp(0.0)}]})
     assert [entry.used for entry in case.publisher.spent(guardrail)] == [1.0]
-    await case.publisher.spend(guardrail, [Spent(namespace="shop", used=2.0, at=stamp(5.0))], 1000.0)
+    await case.publisher.write_budget_usage(guardrail, [Spent(namespace="shop", used=2.0, at=stamp(5.0))], 1000.0)
     assert [(entry.namespace, entry.used) for entry in case.publisher.spent(guardrail)] == [("shop", 2.0)]
     await case.publish()
     status = case.status(Guardrail, "all")

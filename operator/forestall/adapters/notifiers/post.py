@@ -24,16 +24,16 @@ BUDGET: Final = 12.0
 ATTEMPTS: Final = 3
 LARGEST: Final = 1 << 16
 """How many bytes of a response are read; they are not used."""
-_PASSING: Final = frozenset({408, 425, 429})
+_TRANSIENT: Final = frozenset({408, 425, 429})
 _BACKOFF: Final = wait_random_exponential(multiplier=0.3, max=3.0)
 
 
 class _Trouble(NotSent):
     """Why one attempt failed, and whether another one may succeed."""
 
-    def __init__(self, reason: str, message: str, *, passing: bool = False, wait: float | None = None) -> None:
+    def __init__(self, reason: str, message: str, *, transient: bool = False, wait: float | None = None) -> None:
         super().__init__(reason, message)
-        self.passing = passing
+        self.transient = transient
         self.wait = wait
 
 
@@ -44,7 +44,7 @@ async def post(channel: str, endpoint: Endpoint, content: Content) -> None:
         NotSent: it was not delivered, or that is unknown.
     """
     retrying = AsyncRetrying(
-        retry=retry_if_exception(lambda error: isinstance(error, _Trouble) and error.passing),
+        retry=retry_if_exception(lambda error: isinstance(error, _Trouble) and error.transient),
         stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(BUDGET - endpoint.timeout),
         wait=_wait,
         reraise=True,
@@ -68,7 +68,7 @@ async def _once(session: aiohttp.ClientSession, url: URL, channel: str, content:
             _judge(channel, answer.status, answer.headers.get("Retry-After", ""))
     except TimeoutError as error:
         message = f"channel {channel} did not answer within {session.timeout.total:g} s"
-        raise _Trouble("ChannelTimeout", message, passing=True) from error
+        raise _Trouble("ChannelTimeout", message, transient=True) from error
     except (aiohttp.InvalidURL, ValueError) as error:  # their words may hold a secret
         raise _unfit(channel) from error
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as error:
@@ -76,7 +76,7 @@ async def _once(session: aiohttp.ClientSession, url: URL, channel: str, content:
         raise _Trouble("ChannelDown", message) from error
     except (aiohttp.ClientError, OSError) as error:
         message = f"no connection to channel {channel} ({type(error).__name__})"
-        raise _Trouble("ChannelDown", message, passing=True) from error
+        raise _Trouble("ChannelDown", message, transient=True) from error
 
 
 def _unfit(channel: str) -> NotSent:
@@ -88,9 +88,9 @@ def _judge(channel: str, status: int, retry_after: str) -> None:
         return
     if 300 <= status <= 399:
         raise _Trouble("ChannelRefused", f"channel {channel} answered {status}: redirects are not followed")
-    passing = status in _PASSING or status >= 500
+    transient = status in _TRANSIENT or status >= 500
     wait = float(retry_after) if retry_after.isdecimal() and len(retry_after) < 6 else None
-    raise _Trouble("ChannelRefused", f"channel {channel} answered {status}", passing=passing, wait=wait)
+    raise _Trouble("ChannelRefused", f"channel {channel} answered {status}", transient=transient, wait=wait)
 
 
 def _wait(state: RetryCallState) -> float:

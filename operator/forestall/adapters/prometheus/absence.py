@@ -23,7 +23,7 @@ from forestall.adapters.prometheus.past_answers import PastQuestion
 from forestall.adapters.prometheus.question import Outcome, Question
 from forestall.core.promql import LOOKBACK, Freshness, SelectorRead, evidence
 from forestall.errors import MetricsError
-from forestall.ports import Proof, QueryFailure
+from forestall.ports import FreshnessRequirements, QueryFailure
 
 _FEW = evidence.MAX_JOBS + 1
 _MOST_NAMES = 50
@@ -87,15 +87,15 @@ class _Failed(Exception):
 
 
 def questions_needed_by(
-    cases: Iterable[tuple[Freshness, Proof, str]], outcomes: Mapping[str, Outcome], at: float
+    cases: Iterable[tuple[Freshness, FreshnessRequirements, str]], outcomes: Mapping[str, Outcome], at: float
 ) -> dict[str, Question]:
     """Return the further queries that are needed to judge all `cases`, by their expression, with the owners of each
     case.
     """
     judge, wanted = AbsenceJudge(outcomes, at), dict[str, Question]()
-    for freshness, proof, owner in cases:
+    for freshness, requirements, owner in cases:
         try:
-            judge.verdict(freshness, proof)
+            judge.verdict(freshness, requirements)
         except QuestionsNeeded as want:
             for question in want.questions:
                 before = wanted[question.text].owners if question.text in wanted else ()
@@ -114,52 +114,56 @@ class AbsenceJudge:
         self.present: set[str] = set()
         """The selectors that are known to match series."""
 
-    def final(self, freshness: Freshness, proof: Proof) -> DataVerdict | QueryFailure:
+    def final(self, freshness: Freshness, requirements: FreshnessRequirements) -> DataVerdict | QueryFailure:
         """Return the verdict from the outcomes so far, without further queries."""
         try:
-            return self.verdict(freshness, proof)
+            return self.verdict(freshness, requirements)
         except QuestionsNeeded as want:
             return DataVerdict(
                 None, f"too much had to be asked to tell whether the data are fresh, such as {want}"[:_SHOWN]
             )
 
-    def verdict(self, freshness: Freshness, proof: Proof) -> DataVerdict | QueryFailure:
+    def verdict(self, freshness: Freshness, requirements: FreshnessRequirements) -> DataVerdict | QueryFailure:
         """Return the verdict, or the failure of a query that it needs.
 
         Raises:
             Wanted: questions must be asked first.
         """
-        selectors = freshness.selectors | ({proof.existed} if proof.existed else set())
-        unlabelled = {lacking for lacking, _ in proof.labelled}
+        selectors = freshness.selectors | ({requirements.past_selector} if requirements.past_selector else set())
+        unlabelled = {lacking for lacking, _ in requirements.label_pairs}
         queried = sorted(selectors | unlabelled)
         try:
-            facts = _all(partial(self._facts_of, selector, proof.stale_after) for selector in queried)
+            facts = _all(partial(self._facts_of, selector, requirements.stale_after) for selector in queried)
         except _Failed as failed:
             return failed.failure
         facts_by_selector = dict(zip(queried, facts, strict=True))
         try:
-            if (lost := self._lost_label(proof, facts_by_selector)) is not None:
+            if (lost := self._lost_label(requirements, facts_by_selector)) is not None:
                 return lost
             return self._verdict(
-                freshness, proof, {s: selector for s, selector in facts_by_selector.items() if s in selectors}
+                freshness, requirements, {s: selector for s, selector in facts_by_selector.items() if s in selectors}
             )
         except _Unseen as unseen:
             return DataVerdict(None, str(unseen))
         except _Failed as failed:
             return DataVerdict(None, f"it can't be told whether what is not there is zero: {failed.failure.message}")
 
-    def _lost_label(self, proof: Proof, facts: Mapping[str, _SelectorFacts]) -> QueryFailure | None:
+    def _lost_label(
+        self, requirements: FreshnessRequirements, facts: Mapping[str, _SelectorFacts]
+    ) -> QueryFailure | None:
         """Return which events can't be classified any more, as after the renaming of a label that all of them had."""
-        for lacking, having in proof.labelled:
+        for lacking, having in requirements.label_pairs:
             if not facts[lacking].current:
                 continue
-            text = evidence.label_introduction_query(lacking, having, proof.window)
-            if self._ask(PastQuestion(text, _FEW, reach=proof.window)):
+            text = evidence.label_introduction_query(lacking, having, requirements.window)
+            if self._ask(PastQuestion(text, _FEW, reach=requirements.window)):
                 message = f"events of {lacking} can't be told good or bad: that label was on all of them before"
                 return QueryFailure("NotComparable", message)
         return None
 
-    def _verdict(self, freshness: Freshness, proof: Proof, facts: Mapping[str, _SelectorFacts]) -> DataVerdict:
+    def _verdict(
+        self, freshness: Freshness, requirements: FreshnessRequirements, facts: Mapping[str, _SelectorFacts]
+    ) -> DataVerdict:
         sampled = {s: selector_facts.newest for s, selector_facts in facts.items() if selector_facts.newest is not None}
         bound = freshness.newest_or_inf(sampled)
         if bound is None:
@@ -170,22 +174,30 @@ class AbsenceJudge:
         likely = [
             selector_facts for selector_facts in freshness.assumed_absent(current) if not evidence.is_up(selector_facts)
         ]
-        looking = partial(self._looked, freshness, sampled, current, proof)
+        looking = partial(self._looked, freshness, sampled, current, requirements)
         calls: list[Callable[[], Any]] = [
             looking,
-            *(partial(self._past_jobs, selector_facts, proof) for selector_facts in likely),
+            *(partial(self._past_jobs, selector_facts, requirements) for selector_facts in likely),
         ]
         present: Mapping[str, float] = current | _all(calls)[0]
-        if proof.stale_after > LOOKBACK:
+        if requirements.stale_after > LOOKBACK:
             plain = sorted(frozenset[str]().union(*(e.selectors for e in freshness.leaves() if _is_plain(e))))
-            _all(partial(self._refuse_faded, selector_facts, proof.stale_after, proof) for selector_facts in plain)
-        if proof.existed and proof.existed not in current and not self._past_jobs(proof.existed, proof):
+            _all(
+                partial(self._refuse_faded, selector_facts, requirements.stale_after, requirements)
+                for selector_facts in plain
+            )
+        if (
+            requirements.past_selector
+            and requirements.past_selector not in current
+            and not self._past_jobs(requirements.past_selector, requirements)
+        ):
             return DataVerdict(
-                None, f"the source has had no series {proof.existed} in all of the window: is it spelled so?"
+                None,
+                f"the source has had no series {requirements.past_selector} in all of the window: is it spelled so?",
             )
         jobs = frozenset[str]().union(*(facts[s].jobs for s in current if s in freshness.selectors))
         doubts = sorted(freshness.assumed_absent(present))
-        vouched = _all(partial(self._vouch, selector_facts, jobs, proof) for selector_facts in doubts)
+        vouched = _all(partial(self._vouch, selector_facts, jobs, requirements) for selector_facts in doubts)
         for selector, since in zip(doubts, vouched, strict=True):
             if since is None:
                 return DataVerdict(
@@ -199,7 +211,11 @@ class AbsenceJudge:
         return DataVerdict(bound, members=tuple(sorted(counted.items())))
 
     def _looked(
-        self, freshness: Freshness, sampled: Mapping[str, float], current: Mapping[str, float], proof: Proof
+        self,
+        freshness: Freshness,
+        sampled: Mapping[str, float],
+        current: Mapping[str, float],
+        requirements: FreshnessRequirements,
     ) -> dict[str, float]:
         """Return the sample times (s) of the series that the query's selectors match, by selector.
 
@@ -207,14 +223,14 @@ class AbsenceJudge:
             _Unseen: a selector does not see series that exist.
         """
         looks = sorted(freshness.required_reads(), key=lambda read: (read.selector, read.text, read.subquery_span))
-        looked = _all(partial(self._look_at, read, read.selector in current, proof) for read in looks)
+        looked = _all(partial(self._look_at, read, read.selector in current, requirements) for read in looks)
         return {
             read.text: sampled[read.selector]
             for read, finds in zip(looks, looked, strict=True)
             if finds and read.text and read.selector in sampled
         }
 
-    def _look_at(self, look: SelectorRead, current: bool, proof: Proof) -> bool:  # noqa: FBT001 - a partial's
+    def _look_at(self, look: SelectorRead, current: bool, requirements: FreshnessRequirements) -> bool:  # noqa: FBT001 - a partial's
         """Say whether a selector, with its range and offset, matches anything."""
         if look.subquery_span:
             for name in self._named(look.selector, LOOKBACK):
@@ -232,18 +248,18 @@ class AbsenceJudge:
             why = "they come too far apart for its range, of which rate() needs two, or there were none then"
             raise _Unseen(f"{look.text[6:-1]} finds nothing although {look.selector} has samples: {why}")
         if not finds:
-            self._refuse_faded(look.selector, max(_RARELY, proof.stale_after), proof)
+            self._refuse_faded(look.selector, max(_RARELY, requirements.stale_after), requirements)
         return finds
 
-    def _refuse_faded(self, selector: str, seconds: float, proof: Proof) -> None:
+    def _refuse_faded(self, selector: str, seconds: float, requirements: FreshnessRequirements) -> None:
         """Raise `_Unseen` where series have samples within so many seconds, but are not seen although no staleness
         marker ended them.
         """
         names = self._named(selector, seconds)
-        _all(partial(self._refuse_faded_name, name, seconds, proof) for name in names)
+        _all(partial(self._refuse_faded_name, name, seconds, requirements) for name in names)
 
-    def _refuse_faded_name(self, selector: str, seconds: float, proof: Proof) -> None:
-        visible = self._facts_of(selector, proof.stale_after).visible
+    def _refuse_faded_name(self, selector: str, seconds: float, requirements: FreshnessRequirements) -> None:
+        visible = self._facts_of(selector, requirements.stale_after).visible
         recent = self._ask(Question(evidence.recent_query(selector, seconds), _FEW))
         last = {_job(labels): value for labels, value in recent}
         for job, newest in sorted(last.items()):
@@ -293,27 +309,27 @@ class AbsenceJudge:
         recent = self._ask(Question(evidence.recent_query(selector, stale_after), _FEW))
         return _SelectorFacts(max((value for _, value in recent), default=None))
 
-    def _past_jobs(self, selector: str, proof: Proof) -> frozenset[str]:
+    def _past_jobs(self, selector: str, requirements: FreshnessRequirements) -> frozenset[str]:
         """Return the jobs that exported a selector's series last."""
         if evidence.has_metric_name(selector):
-            text = evidence.past_samples_query(selector, proof.window)
+            text = evidence.past_samples_query(selector, requirements.window)
         else:
-            text = evidence.past_jobs_query(selector, proof.window)
-        answer = self._ask(PastQuestion(text, _FEW, reach=proof.window, selector=selector))
+            text = evidence.past_jobs_query(selector, requirements.window)
+        answer = self._ask(PastQuestion(text, _FEW, reach=requirements.window, selector=selector))
         past = {_job(labels): value for labels, value in answer}
-        last = max(past.values(), default=0.0) - max(_SAME_TIME, proof.window / 100)
+        last = max(past.values(), default=0.0) - max(_SAME_TIME, requirements.window / 100)
         return frozenset(job for job, value in past.items() if value >= last)
 
-    def _vouch(self, selector: str, jobs: frozenset[str], proof: Proof) -> float | None:
+    def _vouch(self, selector: str, jobs: frozenset[str], requirements: FreshnessRequirements) -> float | None:
         """Return when (s) it was last known that a selector rightly matches nothing; infinity if it is as fresh as the
         others.
         """
-        oldest = self._at - proof.stale_after
+        oldest = self._at - requirements.stale_after
         if evidence.is_up(selector):  # it is asked whether anything is scraped: whatever is shows that
-            newest = self._facts_of(f"up{{{proof.scope}}}", proof.stale_after).newest
+            newest = self._facts_of(f"up{{{requirements.scope}}}", requirements.stale_after).newest
             return newest if newest is not None and newest >= oldest else None
-        narrow = evidence.target_matchers(selector, proof.scope)
-        past = self._past_jobs(selector, proof)
+        narrow = evidence.target_matchers(selector, requirements.scope)
+        past = self._past_jobs(selector, requirements)
         if not past:
             return math.inf if jobs else _all_up(self._up(narrow), oldest)
         needed = past - jobs
@@ -321,7 +337,7 @@ class AbsenceJudge:
             return math.inf
         if "" in needed:
             return None
-        of_jobs = evidence.job_matchers(needed, proof.scope)
+        of_jobs = evidence.job_matchers(needed, requirements.scope)
         up = self._up(f"{narrow},{of_jobs}" if narrow else of_jobs) or self._up(of_jobs)
         return _all_up(up, oldest) if needed <= up.keys() else None
 

@@ -127,7 +127,7 @@ def _read(raw: BaseHTTPResponse, deadline: float) -> bytes:
         if size > LARGEST:
             raise too_large(parts[0], LARGEST)
         if time.monotonic() > deadline:
-            raise SourceTrouble("SourceTimeout", "the source did not finish its answer in time", load=True)
+            raise SourceTrouble("SourceTimeout", "the source did not finish its answer in time", may_overload=True)
     return b"".join(parts)
 
 
@@ -135,14 +135,14 @@ def _translated(error: Exception) -> SourceTrouble:
     if isinstance(error, requests.ConnectTimeout):
         return SourceTrouble("SourceTimeout", f"the source did not accept a connection within {CONNECT_S:g} s")
     if isinstance(error, requests.Timeout | ReadTimeoutError):
-        return SourceTrouble("SourceTimeout", "the source did not answer in time", load=True)
+        return SourceTrouble("SourceTimeout", "the source did not answer in time", may_overload=True)
     cause = _cause(error)
     if isinstance(cause, ssl.SSLError):
         return SourceTrouble("SourceDown", f"no TLS connection to the source: {cause.reason or cause}")
     if isinstance(cause, OSError) and not isinstance(cause, requests.RequestException):
         message = cause.strerror or str(cause)
-        return SourceTrouble("SourceDown", f"no connection to the source: {message}", passing=True)
-    return SourceTrouble("SourceBadAnswer", f"the source's answer broke off ({type(cause).__name__})", passing=True)
+        return SourceTrouble("SourceDown", f"no connection to the source: {message}", transient=True)
+    return SourceTrouble("SourceBadAnswer", f"the source's answer broke off ({type(cause).__name__})", transient=True)
 
 
 def _cause(error: BaseException) -> BaseException:

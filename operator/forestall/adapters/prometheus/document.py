@@ -28,7 +28,7 @@ _WORD: Final = secrets.token_hex(16)
 def malformed() -> SourceTrouble:
     """Return the error for JSON of an unexpected form."""
     return SourceTrouble(
-        "SourceBadAnswer", "the source's JSON is not of the Prometheus API: check its url", doubtful=True
+        "SourceBadAnswer", "the source's JSON is not of the Prometheus API: check its url", ambiguous=True
     )
 
 

@@ -13,9 +13,9 @@ LONGEST = 500
 class SourceTrouble(MetricsError):
     """The source can't answer any query now, so no other query is tried.
 
-    `passing`: the same request may succeed a moment later. `load`: this request may be too expensive. `doubtful`: this
-    request alone may be at fault. `plain`: the message without the source's own text, which may quote the query of
-    another namespace.
+    `transient`: the same request may succeed a moment later. `may_overload`: this request may be too expensive.
+    `ambiguous`: this request alone may be at fault. `plain`: the message without the source's own text, which may quote
+    the query of another namespace.
     """
 
     def __init__(
@@ -23,32 +23,32 @@ class SourceTrouble(MetricsError):
         reason: str,
         message: str,
         *,
-        passing: bool = False,
-        load: bool = False,
-        doubtful: bool = False,
+        transient: bool = False,
+        may_overload: bool = False,
+        ambiguous: bool = False,
         plain: str = "",
     ) -> None:
         super().__init__(reason, message)
         self.plain = plain or message
-        self.passing = passing
-        self.load = load
-        self.doubtful = doubtful
+        self.transient = transient
+        self.may_overload = may_overload
+        self.ambiguous = ambiguous
 
 
 class QueryTrouble(MetricsError):
     """The source can't answer this request: one of its queries is wrong or too expensive, or all of them together are.
 
-    `lasting`: the same query will fail later too. `load`: the source may be too slow. `doubtful`: the source may be
-    unable to answer any query.
+    `permanent`: the same query will fail later too. `may_overload`: the source may be too slow. `ambiguous`: the source
+    may be unable to answer any query.
     """
 
     def __init__(
-        self, reason: str, message: str, *, lasting: bool = False, load: bool = False, doubtful: bool = False
+        self, reason: str, message: str, *, permanent: bool = False, may_overload: bool = False, ambiguous: bool = False
     ) -> None:
         super().__init__(reason, message)
-        self.lasting = lasting
-        self.load = load
-        self.doubtful = doubtful
+        self.permanent = permanent
+        self.may_overload = may_overload
+        self.ambiguous = ambiguous
 
 
 def failure(trouble: MetricsError) -> QueryFailure:

@@ -42,7 +42,7 @@ class FailedQueries:
 
     def failed(self, text: str, answer: QueryFailure, trouble: QueryTrouble, now: float) -> None:
         """Record that the query itself is at fault: it is not sent again for a while."""
-        self._failures[text] = (answer, now + (ASK_WRONG_AGAIN_S if trouble.lasting else ASK_AGAIN_S))
+        self._failures[text] = (answer, now + (ASK_WRONG_AGAIN_S if trouble.permanent else ASK_AGAIN_S))
 
     def keep_apart(self, texts: Iterable[str], max_joined: int, now: float) -> None:
         """Record that more than `max_joined` queries, including these, were too many for one request."""

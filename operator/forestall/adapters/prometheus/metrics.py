@@ -98,7 +98,7 @@ class PrometheusMetrics:
         outcomes = past.outcomes_at(at)
         meter = queried.meter()
         for _ in range(_ROUNDS):  # most queries are judged by what is asked along with them, in the first
-            cases = [(prepared_query.freshness, query.proof, query.owner) for query, prepared_query in prepared]
+            cases = [(prepared_query.freshness, query.freshness, query.owner) for query, prepared_query in prepared]
             wanted = await aside(questions_needed_by, cases, outcomes, at)
             questions |= wanted
             if not questions:
@@ -110,7 +110,7 @@ class PrometheusMetrics:
         answers = {
             query.key: answer_of(
                 outcomes[prepared_query.text],
-                judge.final(prepared_query.freshness, query.proof),
+                judge.final(prepared_query.freshness, query.freshness),
                 queried.clock,
                 named=prepared_query.has_many_names,
             )
@@ -152,8 +152,8 @@ def _prepared(queries: Iterable[Query]) -> tuple[list[tuple[Query, PreparedQuery
     prepared, refused = [], {}
     for query in queries:
         try:
-            newer_than = query.proof.stale_after if query.proof.each_series else 0.0
-            prepared.append((query, prepare(query.expr, query.proof.evidence, newer_than)))
+            newer_than = query.freshness.stale_after if query.freshness.each_series else 0.0
+            prepared.append((query, prepare(query.expr, query.freshness.evidence, newer_than)))
         except InvalidQuery as error:
             refused[query.key] = QueryFailure("QueryRefused", str(error))
     return prepared, refused

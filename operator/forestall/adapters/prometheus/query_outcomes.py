@@ -54,7 +54,7 @@ def _by_question(series: Sequence[Any], count: int) -> Mapping[str, list[Any]]:
     if 0 < lost == len(series) and all(map(_has_labels, series)):
         raise SourceTrouble("SourceBadAnswer", "the source's answer lacks the label that was asked for")
     if lost or unknown:  # any of the queries may lack them
-        raise QueryTrouble("SourceBadAnswer", "the source's answer has series that are none", doubtful=True)
+        raise QueryTrouble("SourceBadAnswer", "the source's answer has series that are none", ambiguous=True)
     for bodies in sorted_series.values():
         for body in bodies:
             del body["metric"][MARKER]

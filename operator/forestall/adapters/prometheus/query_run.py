@@ -129,7 +129,7 @@ class QueryRun:
         if (
             self._triage.answered
             or len(troubles) <= 1
-            or not all(trouble is not None and trouble.load for trouble in troubles)
+            or not all(trouble is not None and trouble.may_overload for trouble in troubles)
         ):
             return False
         first = next(trouble for trouble in troubles if trouble is not None)

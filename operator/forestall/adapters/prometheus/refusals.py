@@ -26,13 +26,13 @@ class Refusal:
     """A part of the message, in lower case. Messages can contain text from tenants, so they never determine the scope
     alone.
     """
-    passing: bool = False
+    transient: bool = False
     """The same request may succeed a moment later."""
-    lasting: bool = False
+    permanent: bool = False
     """The same query will fail later too."""
-    load: bool = False
+    may_overload: bool = False
     """The request may be too expensive for the source, now or in general."""
-    doubtful: bool = True
+    ambiguous: bool = True
     """Some sources send the same response for a bad query and for their own failure: a probe finds out which."""
     advice: str = ""
 
@@ -46,7 +46,7 @@ class Refusal:
 
 
 def _source(products: str, trouble: str, **fields: object) -> Refusal:
-    return Refusal(products, trouble, "source", doubtful=False, **fields)  # type: ignore[arg-type]
+    return Refusal(products, trouble, "source", ambiguous=False, **fields)  # type: ignore[arg-type]
 
 
 def _query(products: str, trouble: str, **fields: object) -> Refusal:
@@ -72,25 +72,27 @@ REFUSALS: Final = (
     _source(
         "GMP", "the credentials are wrong", reason="SourceUnauthorized", kinds=("UNAUTHENTICATED", "PERMISSION_DENIED")
     ),
-    _source("AMP", "too many requests", reason="SourceDown", kinds=("ThrottlingException",), passing=True),
-    _source("GMP", "the quota is used up", reason="SourceDown", kinds=("RESOURCE_EXHAUSTED",), passing=True),
+    _source("AMP", "too many requests", reason="SourceDown", kinds=("ThrottlingException",), transient=True),
+    _source("GMP", "the quota is used up", reason="SourceDown", kinds=("RESOURCE_EXHAUSTED",), transient=True),
     _source(
         "Mimir, Cortex, VictoriaMetrics, proxies",
         "too many requests",
         reason="SourceDown",
         statuses=(429,),
-        passing=True,
+        transient=True,
     ),
-    _source("Mimir", "too many requests", reason="SourceDown", kinds=("too_many_requests",), passing=True),
+    _source("Mimir", "too many requests", reason="SourceDown", kinds=("too_many_requests",), transient=True),
     _query(
         "Prometheus, Thanos, Mimir, Cortex",
         "the query takes too long, or the store is too busy for it",
         reason="SourceTimeout",
         kinds=("timeout", "canceled"),
-        load=True,
+        may_overload=True,
     ),
-    _query("GMP", "the query takes too long", reason="SourceTimeout", kinds=("DEADLINE_EXCEEDED",), load=True),
-    _query("Mimir, Cortex, proxies", "the query takes too long", reason="SourceTimeout", statuses=(504,), load=True),
+    _query("GMP", "the query takes too long", reason="SourceTimeout", kinds=("DEADLINE_EXCEEDED",), may_overload=True),
+    _query(
+        "Mimir, Cortex, proxies", "the query takes too long", reason="SourceTimeout", statuses=(504,), may_overload=True
+    ),
     _query(
         "Cortex, Mimir, proxies",
         "the request is too long",
@@ -103,10 +105,15 @@ REFUSALS: Final = (
         "the expression or a parameter is wrong",
         reason="QueryRefused",
         kinds=("bad_data",),
-        lasting=True,
+        permanent=True,
     ),
     _query(
-        "VictoriaMetrics", "a parameter is wrong", reason="QueryRefused", statuses=(400,), kinds=("400",), lasting=True
+        "VictoriaMetrics",
+        "a parameter is wrong",
+        reason="QueryRefused",
+        statuses=(400,),
+        kinds=("400",),
+        permanent=True,
     ),
     _query("Cortex, Mimir, AMP, GMP, proxies", "the request is wrong", reason="QueryRefused", statuses=(400,)),
     _query(
@@ -126,10 +133,10 @@ REFUSALS: Final = (
         "storage nodes, or what is behind the proxy, are down",
         reason="SourceDown",
         statuses=(502, 503),
-        passing=True,
+        transient=True,
     ),
     _source(
-        "Mimir, GMP", "it is not available", reason="SourceDown", kinds=("unavailable", "UNAVAILABLE"), passing=True
+        "Mimir, GMP", "it is not available", reason="SourceDown", kinds=("unavailable", "UNAVAILABLE"), transient=True
     ),
     _source(
         "all, proxies",
@@ -144,9 +151,9 @@ REFUSALS: Final = (
         reason="SourceBadAnswer",
         statuses=(500,),
         kinds=("internal", "server_error", "500", "INTERNAL", "none"),
-        load=True,
+        may_overload=True,
     ),
-    _source("proxies", "the request took too long to arrive", reason="SourceDown", statuses=(408,), passing=True),
+    _source("proxies", "the request took too long to arrive", reason="SourceDown", statuses=(408,), transient=True),
 )
 """The error responses."""
 

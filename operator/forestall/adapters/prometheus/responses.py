@@ -48,7 +48,7 @@ def read_payload(status: int, content_type: str, location: str, body: bytes) -> 
     if document is None:
         kind = content_type.partition(";")[0] or "something without a type"
         raise SourceTrouble(
-            "SourceBadAnswer", f"the source does not answer with JSON but with {kind}: check its url", doubtful=True
+            "SourceBadAnswer", f"the source does not answer with JSON but with {kind}: check its url", ambiguous=True
         )
     return _payload(document)
 
@@ -79,7 +79,7 @@ def _payload(document: dict[str, Any]) -> Payload:
         raise malformed()
     if data.get("resultType") not in ("vector", "matrix"):
         kind = shortened(str(data.get("resultType")))
-        raise SourceTrouble("SourceBadAnswer", f"the source answers with a {kind}", doubtful=True)
+        raise SourceTrouble("SourceBadAnswer", f"the source answers with a {kind}", ambiguous=True)
     notes = [(text, note_of(text)) for text in _texts(document.get("warnings"))]
     warning_texts = [shortened(text) for text, note in notes if note is not WarningKind.HINT]
     if document.get("isPartial") not in (None, False):
@@ -117,18 +117,25 @@ def _refuse(status: int, content_type: str, document: dict[str, Any] | None, bod
     message = text if kind and text else f"{phrase}: {text}" if text else phrase
     if row is None and kind:
         reason = "QueryRefused" if status < 500 else "SourceBadAnswer"
-        raise QueryTrouble(reason, message, load=status >= 500, doubtful=True)
+        raise QueryTrouble(reason, message, may_overload=status >= 500, ambiguous=True)
     if row is None and status >= 500:
-        raise SourceTrouble("SourceDown", message, passing=True, doubtful=True, plain=phrase)
+        raise SourceTrouble("SourceDown", message, transient=True, ambiguous=True, plain=phrase)
     if row is None:
         raise SourceTrouble("SourceBadAnswer", f"{message}: check its url", plain=f"{phrase}: check its url")
     if row.advice:
         message, phrase = f"{message}: {row.advice}", f"{phrase}: {row.advice}"
     if row.scope == "source":
         raise SourceTrouble(
-            row.reason, message, passing=row.passing, load=row.load, doubtful=row.doubtful, plain=phrase
+            row.reason,
+            message,
+            transient=row.transient,
+            may_overload=row.may_overload,
+            ambiguous=row.ambiguous,
+            plain=phrase,
         )
-    raise QueryTrouble(row.reason, message, lasting=row.lasting, load=row.load, doubtful=row.doubtful)
+    raise QueryTrouble(
+        row.reason, message, permanent=row.permanent, may_overload=row.may_overload, ambiguous=row.ambiguous
+    )
 
 
 def _error_of(document: dict[str, Any]) -> tuple[str, str]:

@@ -109,7 +109,7 @@ class Source:
 
     def _retrying(self, deadline: float) -> AsyncRetrying:
         return AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, SourceTrouble) and error.passing),
+            retry=retry_if_exception(lambda error: isinstance(error, SourceTrouble) and error.transient),
             stop=stop_after_attempt(self._attempts) | stop_before_delay(max(0.0, deadline - time.monotonic())),
             wait=_BACKOFF,
             reraise=True,
@@ -127,7 +127,7 @@ class Source:
             return payload
         except (SourceTrouble, QueryTrouble) as trouble:
             self._on_failure(trouble.reason)
-            if trouble.load and timeout < patience:
+            if trouble.may_overload and timeout < patience:
                 raise _no_time() from trouble  # with more time it might have done
             raise
 
@@ -138,7 +138,7 @@ class Source:
             async with asyncio.timeout(seconds + min(_GRACE_S, _GRACE * seconds)):
                 return await self._threads.run(partial(work, seconds))
         except TimeoutError as error:
-            raise SourceTrouble("SourceTimeout", "the source did not answer in time", load=True) from error
+            raise SourceTrouble("SourceTimeout", "the source did not answer in time", may_overload=True) from error
         except TooManyHang as error:
             message = f"{THREADS} requests to the source hang, most likely while its name is resolved"
             raise SourceTrouble("SourceTimeout", message) from error
@@ -149,4 +149,4 @@ class Source:
         except Exception as error:  # one source's answer must not end everybody's cycle
             _log.exception("answer not read", source=self._name)
             message = f"the source's answer could not be read ({type(error).__name__})"
-            raise SourceTrouble("SourceBadAnswer", message, doubtful=True) from error
+            raise SourceTrouble("SourceBadAnswer", message, ambiguous=True) from error

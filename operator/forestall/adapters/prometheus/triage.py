@@ -66,9 +66,12 @@ class Triage:
         self._failed += 1
         if isinstance(trouble, QueryTrouble):
             return trouble
-        if (trouble.load or trouble.doubtful) and self.answered:
-            return QueryTrouble(trouble.reason, str(trouble), load=trouble.load, doubtful=trouble.doubtful)
-        if (trouble.load or trouble.doubtful) and len(group) > 1:  # if it was these, the next time others go first
+        if (trouble.may_overload or trouble.ambiguous) and self.answered:
+            return QueryTrouble(
+                trouble.reason, str(trouble), may_overload=trouble.may_overload, ambiguous=trouble.ambiguous
+            )
+        if (trouble.may_overload or trouble.ambiguous) and len(group) > 1:
+            # If it was these, the next time others go first.
             self.halves(group)
         self.down = self.down or trouble
         return None
@@ -80,7 +83,7 @@ class Triage:
     async def part(self, failed: Iterable[tuple[Group, QueryTrouble]]) -> list[Group]:
         """Return the groups to send again for the failed requests; empty where the source is at fault."""
         failed = list(failed)
-        first = next((trouble for _, trouble in failed if trouble.doubtful), None)
+        first = next((trouble for _, trouble in failed if trouble.ambiguous), None)
         if first is not None:
             await self._check(first)
         if self.down is not None:
@@ -110,18 +113,18 @@ class Triage:
 
     async def end(self) -> Mapping[str, QueryFailure]:
         """Return the failures of queries that failed alone, and record which of them are bad."""
-        doubtful = [trouble for trouble in self._bad.values() if trouble.doubtful]
-        if doubtful and self.down is None and self._checked != self._failed:
-            await self._check(doubtful[0], is_repeated=True)
+        ambiguous = [trouble for trouble in self._bad.values() if trouble.ambiguous]
+        if ambiguous and self.down is None and self._checked != self._failed:
+            await self._check(ambiguous[0], is_repeated=True)
         now, outcomes = time.monotonic(), {}
         for text, trouble in self._bad.items():
-            if trouble.doubtful and self.down is not None:
+            if trouble.ambiguous and self.down is not None:
                 trouble_to_report = quoting(self.down.reason, self.down.plain, trouble) if self.several else self.down
                 outcomes[text] = failure(trouble_to_report)
                 continue
             outcomes[text] = failure(trouble)
             self._memory.suspect(text, now)
-            if not trouble.doubtful or self.answered >= len(doubtful):
+            if not trouble.ambiguous or self.answered >= len(ambiguous):
                 self._memory.failed(text, outcomes[text], trouble, now)
         return outcomes
 
@@ -136,7 +139,7 @@ class Triage:
 
     async def _check(self, first: QueryTrouble, *, is_repeated: bool = False) -> None:
         """Probe the source after a refusal."""
-        refused = sum(trouble.doubtful for trouble in self._bad.values())
+        refused = sum(trouble.ambiguous for trouble in self._bad.values())
         if refused >= _MANY and self.answered < _FEW * refused:
             self.down = quoting("SourceDown", "the source refuses nearly every query", first)
         elif is_repeated or self._checked is None or self._failed - self._checked >= _LOOK_AGAIN:

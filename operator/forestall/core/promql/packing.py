@@ -41,8 +41,8 @@ def prepare(expr: str, evidence: str = "", newer_than: float = 0.0) -> PreparedQ
     """
     tree = query_tree(expr)
     text = to_instant_vector(without_stale(tree, newer_than) if newer_than else tree)
-    proof = query_tree(evidence) if evidence else tree
-    return PreparedQuery(text, freshness_of(proof), MARKER not in text, reach(tree), has_many_names(tree))
+    evidence_tree = query_tree(evidence) if evidence else tree
+    return PreparedQuery(text, freshness_of(evidence_tree), MARKER not in text, reach(tree), has_many_names(tree))
 
 
 def pack(texts: Sequence[str]) -> str:

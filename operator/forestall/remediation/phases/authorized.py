@@ -5,7 +5,7 @@ from forestall.core.decision import Hold
 from forestall.remediation.context import ReconcileContext, StepResult
 from forestall.remediation.phases.pending import clear
 from forestall.remediation.status_updates import moved
-from forestall.remediation.transitions import obstructed, unseen, wait
+from forestall.remediation.transitions import handle_unobservable, obstructed, wait
 from forestall.remediation.write_ahead import make_step, observe
 
 
@@ -15,13 +15,13 @@ async def reconcile_authorized(remediation: Remediation, context: ReconcileConte
     if isinstance(clearance, StepResult):
         return clearance
     status = clearance.remediation.status
-    world = await observe(remediation, context)
-    if isinstance(world, Hold):
-        return await unseen(remediation, world, context)
-    first = context.action.first_change(remediation, world)
+    observed = await observe(remediation, context)
+    if isinstance(observed, Hold):
+        return await handle_unobservable(remediation, observed, context)
+    first = context.action.first_change(remediation, observed)
     if isinstance(first, Hold):
         return await obstructed(remediation, first, context)
     if (paused := await context.pause_check(remediation, context.now)) is not None:
         return await wait(remediation, status, paused, context)
     executing = moved(status, "Executing", "Executing", first.description, context.now)
-    return await make_step(remediation, executing, first, world, context)
+    return await make_step(remediation, executing, first, observed, context)

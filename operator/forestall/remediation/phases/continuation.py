@@ -18,13 +18,13 @@ from forestall.remediation.verification import verify
 from forestall.remediation.write_ahead import make_step
 
 
-def judge(remediation: Remediation, world: ObservedState, context: ReconcileContext) -> Remediation:
+def update_verified(remediation: Remediation, observed: ObservedState, context: ReconcileContext) -> Remediation:
     """Return the remediation with what this cycle shows: the risk, the pods that were added, the verdict."""
     now, status = context.now, without_rollback_refused(remediation.status)
     status = with_risk(status, context.outlook, remediation.spec.intent.verify_probability, now)
     noticed = (
-        noted(remediation, world, now),
-        preempted(remediation, world, now),
+        noted(remediation, observed, now),
+        preempted(remediation, observed, now),
         proportion.noted(remediation, context.recent, now),
     )
     for condition in noticed:
@@ -34,23 +34,23 @@ def judge(remediation: Remediation, world: ObservedState, context: ReconcileCont
         updated,
         context.outlook,
         now,
-        exhausted=world.level >= world.ceiling,
-        pods=world.unfinished or world.stalled,
+        exhausted=observed.level >= observed.ceiling,
+        pods=observed.unfinished or observed.stalled,
     )
     return updated.model_copy(update={"status": with_condition(status, verdict)})
 
 
-async def carry_on(
-    remediation: Remediation, judged: Remediation, world: ObservedState, context: ReconcileContext
+async def continue_after_step(
+    remediation: Remediation, judged: Remediation, observed: ObservedState, context: ReconcileContext
 ) -> StepResult:
     """Raise, keep or revert what was done, or end. `judged` is `remediation` as of now, which is not written yet."""
     status, now = judged.status, context.now
-    upcoming = context.action.next_change(judged, world, context.recent, now)
+    upcoming = context.action.next_change(judged, observed, context.recent, now)
     repeats = isinstance(upcoming, Change) and bool(status.steps) and upcoming.to == status.steps[-1].to
     if has_write_in_flight(status, now) and not repeats:
         return StepResult(await context.store.save(remediation, status), continues=False)
     if isinstance(upcoming, Change):
-        return await _move(remediation, judged, upcoming, world, context)
+        return await _move(remediation, judged, upcoming, observed, context)
     status = without_open_step(status)
     if isinstance(upcoming, Outcome):
         return await close(remediation, status, upcoming, context)
@@ -58,7 +58,7 @@ async def carry_on(
 
 
 async def _move(
-    remediation: Remediation, judged: Remediation, move: Change, world: ObservedState, context: ReconcileContext
+    remediation: Remediation, judged: Remediation, move: Change, observed: ObservedState, context: ReconcileContext
 ) -> StepResult:
     hold = await context.why_stopped(judged) or (await context.guard(judged) if move.increases else None)
     if hold is not None:
@@ -66,6 +66,6 @@ async def _move(
     phase: Phase = "RollingBack" if judged.status.phase == "Holding" else judged.status.phase
     reason = "Raising" if move.increases else "Releasing"
     status = moved(judged.status, phase, reason, f"{move.description}; {move.because}", context.now)
-    result = await make_step(remediation, status, move, world, context)
+    result = await make_step(remediation, status, move, observed, context)
     # One change in a cycle: the next is decided when this one can be seen.
     return StepResult(result.remediation, continues=False)

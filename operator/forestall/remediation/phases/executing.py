@@ -13,7 +13,7 @@ from forestall.remediation.context import ReconcileContext, StepResult
 from forestall.remediation.phases.authorized import reconcile_authorized
 from forestall.remediation.progress import deadline
 from forestall.remediation.status_updates import completed_condition, moved, with_condition
-from forestall.remediation.transitions import close, take_back, wait
+from forestall.remediation.transitions import begin_rollback, close, wait
 from forestall.remediation.verification import verified_condition
 from forestall.remediation.write_errors import refused_write, unconfirmed_write
 
@@ -21,50 +21,52 @@ _USUAL: Final = 20.0
 """How long (s) pods may start or end without a word about it."""
 
 
-async def reconcile_executing(remediation: Remediation, world: ObservedState, context: ReconcileContext) -> StepResult:
+async def reconcile_executing(
+    remediation: Remediation, observed: ObservedState, context: ReconcileContext
+) -> StepResult:
     """Wait until the step has taken effect; one that was not made is begun again, as if it were only authorized."""
     status, now = remediation.status, context.now
     if not status.steps[-1].done:
         return await reconcile_authorized(remediation, context)
-    if (failure := _failure(world, now)) is not None:
+    if (failure := _failure(observed, now)) is not None:
         return await _give_up(remediation, failure, context)
-    if world.settled:
+    if observed.settled:
         return await _complete(remediation, context)
     if isinstance(context.action, MultiStepAction):
-        return await _proceed(remediation, context.action, world, context)
+        return await _proceed(remediation, context.action, observed, context)
     if now >= deadline(remediation, now):
-        message = f"{title(world.subject)} was not complete by the deadline{_because(world)}"
+        message = f"{title(observed.subject)} was not complete by the deadline{_because(observed)}"
         return await _give_up(remediation, Hold("DeadlineExceeded", message), context)
-    return await wait(remediation, status, _progress(world, now), context)
+    return await wait(remediation, status, _progress(observed, now), context)
 
 
-def _failure(world: ObservedState, now: float) -> Hold | None:
+def _failure(observed: ObservedState, now: float) -> Hold | None:
     """Return why the step will not take effect, by its controller or because no pod has become ready for too long."""
-    if world.failed is not None:
-        return Hold(world.failed.reason, f"{world.failed.message}{_because(world)}")
-    if world.unfinished is not None and is_stuck(world.subject, world.unfinished, now):
-        return Hold("RolloutStuck", f"the rollout has made no progress for 10 minutes{_because(world)}")
+    if observed.failed is not None:
+        return Hold(observed.failed.reason, f"{observed.failed.message}{_because(observed)}")
+    if observed.unfinished is not None and is_stuck(observed.subject, observed.unfinished, now):
+        return Hold("RolloutStuck", f"the rollout has made no progress for 10 minutes{_because(observed)}")
     return None
 
 
-def _because(world: ObservedState) -> str:
-    return "" if world.unfinished is None else f": {world.unfinished.why.message}"
+def _because(observed: ObservedState) -> str:
+    return "" if observed.unfinished is None else f": {observed.unfinished.why.message}"
 
 
-def _progress(world: ObservedState, now: float) -> Hold:
+def _progress(observed: ObservedState, now: float) -> Hold:
     """Return what is waited for; that pods start or end is worth mentioning only if it takes longer than usual."""
-    unfinished = world.unfinished
+    unfinished = observed.unfinished
     if unfinished is not None and (
         unfinished.is_reported or (unfinished.since is not None and now - unfinished.since >= _USUAL)
     ):
         return unfinished.why
-    return Hold("InProgress", f"{title(world.subject)} is under way")
+    return Hold("InProgress", f"{title(observed.subject)} is under way")
 
 
 async def _give_up(remediation: Remediation, cause: Hold, context: ReconcileContext) -> StepResult:
     """Revert what can be reverted of a step that did not take effect; end what can't."""
     if context.action.traits.kept_while_at_risk:
-        return await take_back(remediation, cause, context)
+        return await begin_rollback(remediation, cause, context)
     return await close(remediation, remediation.status, Outcome("Failed", cause.reason, cause.message), context)
 
 
@@ -81,24 +83,24 @@ async def _complete(remediation: Remediation, context: ReconcileContext) -> Step
 
 
 async def _proceed(
-    remediation: Remediation, action: MultiStepAction, world: ObservedState, context: ReconcileContext
+    remediation: Remediation, action: MultiStepAction, observed: ObservedState, context: ReconcileContext
 ) -> StepResult:
     """Go on with what takes many writes; or revert what was begun, when it may go on no more."""
     if context.now >= deadline(remediation, context.now):
-        over = Hold("DeadlineExceeded", f"its time was over before it was done; {world.left}")
-        return await take_back(remediation, over, context)
+        over = Hold("DeadlineExceeded", f"its time was over before it was done; {observed.left}")
+        return await begin_rollback(remediation, over, context)
     if context.outlook is not None and context.outlook.withdrawn is not None:
-        return await take_back(remediation, context.outlook.withdrawn, context)
+        return await begin_rollback(remediation, context.outlook.withdrawn, context)
     hold = await context.why_stopped(remediation) or await context.guard(remediation)
     if hold is None:
         try:
-            hold = await action.proceed(context.fenced(remediation), remediation, world)
+            hold = await action.proceed(context.fenced(remediation), remediation, observed)
         except (Conflict, NotFound, Throttled):
             raise
         except Unavailable as error:
-            hold = unconfirmed_write(title(world.subject), error)
+            hold = unconfirmed_write(title(observed.subject), error)
         except Halted as error:
             hold = Hold(error.reason, str(error))
         except ClusterError as error:
-            return await take_back(remediation, refused_write(error, remediation.spec.intent), context)
+            return await begin_rollback(remediation, refused_write(error, remediation.spec.intent), context)
     return await wait(remediation, remediation.status, hold, context)

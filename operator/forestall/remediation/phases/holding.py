@@ -3,9 +3,9 @@
 from forestall.actions import ObservedState
 from forestall.api.remediation import Remediation
 from forestall.remediation.context import ReconcileContext, StepResult
-from forestall.remediation.phases.continuation import carry_on, judge
+from forestall.remediation.phases.continuation import continue_after_step, update_verified
 
 
-async def reconcile_holding(remediation: Remediation, world: ObservedState, context: ReconcileContext) -> StepResult:
+async def reconcile_holding(remediation: Remediation, observed: ObservedState, context: ReconcileContext) -> StepResult:
     """Keep it, or begin to revert it."""
-    return await carry_on(remediation, judge(remediation, world, context), world, context)
+    return await continue_after_step(remediation, update_verified(remediation, observed, context), observed, context)

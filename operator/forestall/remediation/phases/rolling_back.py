@@ -3,11 +3,11 @@
 from forestall.actions import ObservedState
 from forestall.api.remediation import Remediation
 from forestall.remediation.context import ReconcileContext, StepResult
-from forestall.remediation.phases.continuation import carry_on, judge
+from forestall.remediation.phases.continuation import continue_after_step, update_verified
 
 
 async def reconcile_rolling_back(
-    remediation: Remediation, world: ObservedState, context: ReconcileContext
+    remediation: Remediation, observed: ObservedState, context: ReconcileContext
 ) -> StepResult:
     """Revert more of it, or end when all is reverted."""
-    return await carry_on(remediation, judge(remediation, world, context), world, context)
+    return await continue_after_step(remediation, update_verified(remediation, observed, context), observed, context)
