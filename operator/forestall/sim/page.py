@@ -147,8 +147,10 @@ def _explain_uncertain(comparison: Comparison, result: ControllerResult, hpa: Se
 
 def _other_autoscaler(comparison: Comparison) -> EquivalentAutoscaler | None:
     """Return the cheapest autoscaler alone that is as good, unless it is the HPA as it is."""
-    found = comparison.equivalent
-    return None if found is None or (found.name, found.target) == (HPA, comparison.target) else found
+    autoscaler = comparison.equivalent
+    if autoscaler is None or (autoscaler.name, autoscaler.target) == (HPA, comparison.target):
+        return None
+    return autoscaler
 
 
 def _explain_keep(comparison: Comparison, hpa: ServiceFigures) -> str:
