@@ -231,6 +231,13 @@ def test_a_record_that_is_too_long_is_left_out_and_keeps_no_other_from_being_wri
     assert to_records([labelled("ü" * (room + 1)), other]) == to_records([other])
 
 
+@pytest.mark.parametrize(("count", "kept"), [(32, 32), (33, 0)])
+def test_a_record_has_up_to_32_pods_or_none(run, count, kept):
+    pods = [f"p{number}" for number in range(count)]
+    (back,) = from_records(to_records([life(run, evidence={"indicator": "load", "pods": pods})]), "o-1", "shop")
+    assert len(back.spec.intent.evidence.pods) == kept
+
+
 def test_the_last_two_steps_of_a_record_are_kept(run):
     one = life(run)
     steps = [one.status.steps[0].model_copy(update={"to": number}) for number in range(4)]

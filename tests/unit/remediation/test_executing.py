@@ -62,3 +62,16 @@ async def test_a_rollout_whose_pods_all_serve_is_waited_for_until_its_controller
     await run.open(**RESTART, target=target)
     after = await run.cycle(100)
     assert (after.status.phase, after.status.reason) == ("Executing", "InProgress")
+
+
+async def test_a_target_that_is_deleted_before_the_write_is_reported_in_the_next_cycle(run, world):
+    def delete(call: str) -> None:
+        if call == "find":
+            world.objects.pop(("Deployment", "shop", "checkout"), None)
+
+    await run.open()
+    world.after_call = delete
+    after = await run.cycle()
+    assert (after.status.phase, [step.done for step in after.status.steps]) == ("Executing", [False])
+    after = await run.cycle()
+    assert (after.status.phase, after.status.reason) == ("Aborted", "TargetGone")

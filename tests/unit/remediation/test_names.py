@@ -35,6 +35,11 @@ def test_what_makes_an_intent_the_same_is_in_its_name_and_nothing_else_is(run):
     assert name_of(run.intend(to=9, created=stamp(5), deadline=stamp(6), policyGeneration=7)) == name_of(usual)
 
 
+def test_the_name_of_an_intent_is_the_same_in_every_version(run):
+    """By another name a later version would do again what an earlier one has decided in the same episode."""
+    assert name_of(run.intend()) == "checkout-scale-0418aecf905d"
+
+
 @given(at=st.floats(0, 4e9))
 def test_times_come_back_as_they_were_written(at):
     again = seconds(stamp(at))

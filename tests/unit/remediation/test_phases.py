@@ -172,6 +172,7 @@ async def test_nothing_is_changed_while_paused(run):
     run.stopped = Hold("Paused", "maintenance")
     after = await run.cycles(30, 30, replicas_forecast=2, replicas_observed=2, probability=0.0)
     assert (run.replicas, after.status.reason) == (5, "Paused")
+    assert [(step.to, step.done) for step in after.status.steps] == [(5, True)], "nor is it written down"
     run.stopped = None
     await run.cycle(30, replicas_forecast=2, replicas_observed=2, probability=0.0)
     assert run.replicas == 4, "when the pause is over, giving back goes on"
