@@ -22,7 +22,7 @@ _NOT_ISOLATED: Final = (LostLease, asyncio.CancelledError, KeyboardInterrupt, Sy
 _log = structlog.get_logger(__name__)
 
 
-class Isolation:
+class ErrorIsolation:
     """Counts the unexpected errors of a cycle, and knows which are logged already."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Isolation:
 class Attempt:
     """A block of work on one object; `failure` is a message for people where it failed."""
 
-    def __init__(self, isolation: Isolation, activity: str, subject: str) -> None:
+    def __init__(self, isolation: ErrorIsolation, activity: str, subject: str) -> None:
         self._isolation = isolation
         self._activity = activity
         self._subject = subject

@@ -13,7 +13,7 @@ import structlog
 
 from forestall.api import API_VERSION, Resource
 from forestall.errors import ClusterError, NotFound
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.registry import WATCHED, Namespace, Registry
 
 INTERVAL = 300.0
@@ -48,7 +48,7 @@ class Pruner:
         self._lister = lister
         self._sleep = sleep
         self._interval = interval
-        self._isolation = Isolation()
+        self._isolation = ErrorIsolation()
 
     async def wait_for_kinds(self, beat: Callable[[], None] = lambda: None) -> None:
         """Wait until the API server serves every watched kind, and call `beat` while waiting."""

@@ -1,7 +1,8 @@
-"""The operator's cache of objects: validated, in memory, updated by watches and by the engine's own writes.
+"""The cache of watched objects (what client-go calls an informer store), validated when they enter it.
 
-No function waits or does I/O: the handlers put objects of watch events, the pruner removes objects whose deletion a
-watch missed, the engine puts the responses to its own writes, and the cycle reads. All of it runs on one event loop.
+Watches and the engine's own writes update it. No function waits or does I/O: the handlers put objects of watch events,
+the pruner removes objects whose deletion a watch missed, the engine puts the responses to its own writes, and the cycle
+reads. All of it runs on one event loop.
 """
 
 from collections import OrderedDict
@@ -68,7 +69,7 @@ class _ObjectStore:
 
 
 class Registry:
-    """The objects of all watched kinds."""
+    """The cache of watched objects of all kinds."""
 
     def __init__(self) -> None:
         self._models = {model.KIND: model for model in WATCHED}

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from forestall.errors import LostLease
-from forestall.isolation import LOG_INTERVAL, Isolation
+from forestall.isolation import LOG_INTERVAL, ErrorIsolation
 
 
 class Panic(BaseException):
@@ -15,7 +15,7 @@ class Panic(BaseException):
 
 @pytest.mark.parametrize("error", [ValueError("secret-name"), Panic("boom"), StopIteration(), RecursionError()])
 def test_it_is_counted_and_told_without_what_the_reader_must_not_know(error):
-    isolation = Isolation()
+    isolation = ErrorIsolation()
     isolation.begin(0.0)
     with isolation.attempt("deciding", "shop/checkout") as attempt:
         raise error
@@ -28,14 +28,14 @@ def test_it_is_counted_and_told_without_what_the_reader_must_not_know(error):
 @pytest.mark.parametrize("error", [LostLease("gone"), asyncio.CancelledError(), KeyboardInterrupt(), SystemExit()])
 @pytest.mark.parametrize("grouped", [False, True])
 def test_what_ends_the_process_or_the_cycle_passes(error, grouped):
-    isolation, raised = Isolation(), BaseExceptionGroup("", [error, ValueError()]) if grouped else error
+    isolation, raised = ErrorIsolation(), BaseExceptionGroup("", [error, ValueError()]) if grouped else error
     with pytest.raises(type(raised)), isolation.attempt("deciding", "shop/checkout"):
         raise raised
     assert not isolation.faults
 
 
 def test_the_traceback_is_logged_once_and_again_after_a_while():
-    isolation = Isolation()
+    isolation = ErrorIsolation()
     with capture_logs() as logs:
         for now in (0.0, 30.0, LOG_INTERVAL + 30.0):
             isolation.begin(now)
@@ -46,7 +46,7 @@ def test_the_traceback_is_logged_once_and_again_after_a_while():
 
 
 def test_success_is_no_failure():
-    isolation = Isolation()
+    isolation = ErrorIsolation()
     with isolation.attempt("deciding", "shop/checkout") as attempt:
         pass
     assert attempt.failure is None

@@ -1,4 +1,14 @@
-"""What can be done about a risk: one action a file, each on the `Cluster` port."""
+"""What can be done about a risk: one action a file, each on the `Cluster` port.
+
+A new action touches these places:
+
+- its file here, which declares its `traits` and `rights` (see `base.py`), and its line in `ACTIONS` below;
+- its field: a model and a field of `Rung`, and its name in `ACTIONS`, in `api/remediation_policy.py`; `ActionName` in
+  `api/guardrail.py`; where people can undo it, the rule for `undo` in `api/remediation.py`. Then write the CRDs again;
+- its rights: a value and a rule in the chart, `charts/forestall/values.yaml` and `templates/rbac-operator.yaml`;
+- its reasons: what each new one means and what to do, in `cli/reasons/`;
+- its section in `docs/actions.md`.
+"""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,5 @@
-"""What scales a workload: the autoscalers that point at it, and who else decides about its size.
+"""What scales a workload: the autoscalers that point at it (a HorizontalPodAutoscaler, HPA, or a ScaledObject of KEDA),
+and who else decides about its size.
 
 They are found by what points at the workload, not by what they use: KEDA deletes its HorizontalPodAutoscaler while it
 is paused, and its ScaledObject points at the workload all the same.

@@ -1,6 +1,6 @@
-"""What the reconciler of Remediations asks of an action: look at the world, say what comes next, change the world once.
+"""What the reconciler of Remediations asks of an action: observe the target, say what is next, change it once.
 
-An action changes one number of the world, its *level*: the replicas of a workload (or the floor of its autoscaler), or
+An action changes one number of its target, its *level*: the replicas of a workload (or the floor of its autoscaler), or
 0 and 1 for what is either done or not. `from` and `to` are written into the status before `write` is called, so that
 whoever reads the Remediation after a crash can tell from the level alone whether the change was made. All decisions are
 pure functions of what was seen; only `resolve_target`, `observe` and `write` speak to the cluster, and `proceed` of an
@@ -207,7 +207,7 @@ class Action(Protocol):
         ...
 
     async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
-        """Return the world as it is now, or why the action can have no part in it any more.
+        """Return the state of the target as it is now, or why the action can have no part in it any more.
 
         Raises:
             ClusterError: the cluster could not say; nothing is known.

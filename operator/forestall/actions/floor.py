@@ -1,5 +1,7 @@
 """What is raised to scale a workload: its replicas, or the floor of the autoscaler that decides about them.
 
+The floor of a HorizontalPodAutoscaler (HPA) is its `minReplicas`, that of a KEDA ScaledObject its `minReplicaCount`.
+
 What was raised is remembered by its reference, UID included, and looked at by that, also while the autoscaler is
 paused, hidden, or points elsewhere: only what was written is ever released, and always where it was written.
 """

@@ -5,7 +5,7 @@ UID of the Remediation, and tells together with `managedFields` whether the fiel
 else has set it since, it is theirs.
 
 A patch that did not help is set back at once: unlike capacity, a changed setting is no help by itself, and the next
-action must find the world as it was.
+action must find the object as it was.
 """
 
 import json

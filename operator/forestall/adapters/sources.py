@@ -10,7 +10,7 @@ from forestall.api import MetricSource
 from forestall.core.quantity import to_milli
 from forestall.engine.concurrency import gather_all
 from forestall.errors import ClusterError
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.registry import Registry
 
 _AGAIN = 60.0
@@ -28,7 +28,7 @@ class Sources:
         self._registry = registry
         self._reader = EndpointReader(read_secret)
         self._metrics = metrics
-        self._isolation = Isolation()
+        self._isolation = ErrorIsolation()
         self._cache: dict[str, tuple[int, float, SourceConfig]] = {}  # by UID: generation, when, what
 
     async def refresh(self, now: float) -> None:

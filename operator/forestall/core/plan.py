@@ -1,4 +1,4 @@
-"""Turn a risk and a policy into a decision: which rung of the ladder runs, with how many replicas."""
+"""Decides which rung of a policy is tried: whether the probability is past the threshold, and at how many replicas."""
 
 import math
 from collections.abc import Sequence

@@ -20,7 +20,7 @@ from forestall.engine.objective_status import named, warned
 from forestall.engine.readings import Reading
 from forestall.engine.source_probes import SourceProbes
 from forestall.errors import InvalidQuery
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Metrics
 from forestall.registry import Registry
 
@@ -37,7 +37,7 @@ _LEAST: Final = 3600.0
 class Advisor:
     """Keeps the advice about each objective and policy."""
 
-    def __init__(self, matrix: SeriesMatrix, isolation: Isolation, metrics: Metrics | None = None) -> None:
+    def __init__(self, matrix: SeriesMatrix, isolation: ErrorIsolation, metrics: Metrics | None = None) -> None:
         self.probes = SourceProbes(metrics, isolation)
         """The probes of the metric sources that no objective uses."""
         self._matrix = matrix

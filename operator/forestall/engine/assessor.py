@@ -16,13 +16,13 @@ from forestall.engine.query_planner import dependencies
 from forestall.engine.readings import ErrorRatios, Reading, may_hide_risk
 from forestall.engine.settings import Settings
 from forestall.engine.snapshot import Snapshot
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 
 
 class Assessor:
     """Assesses objectives; remembers their episodes from cycle to cycle."""
 
-    def __init__(self, settings: Settings, advisor: Advisor, isolation: Isolation) -> None:
+    def __init__(self, settings: Settings, advisor: Advisor, isolation: ErrorIsolation) -> None:
         self._settings = settings
         self._advisor = advisor
         self._isolation = isolation

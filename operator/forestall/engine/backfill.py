@@ -11,7 +11,7 @@ from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries
 from forestall.engine.past_stores import PastStore
 from forestall.engine.readings import Reading
 from forestall.engine.source_health import OF_SOURCES
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Metrics, Query, QueryFailure
 
 AT_ONCE = 50
@@ -37,7 +37,7 @@ class _Backfill:
 class Backfiller:
     """Fetches the history of queries into a store, and remembers which queries have none to fetch."""
 
-    def __init__(self, metrics: Metrics, store: PastStore, isolation: Isolation, at_once: int = AT_ONCE) -> None:
+    def __init__(self, metrics: Metrics, store: PastStore, isolation: ErrorIsolation, at_once: int = AT_ONCE) -> None:
         """``at_once``: the number of queries in one request."""
         self._metrics = metrics
         self._store = store

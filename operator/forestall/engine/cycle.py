@@ -49,7 +49,7 @@ from forestall.engine.status_publisher import StatusPublisher
 from forestall.engine.subject_checker import SubjectChecker
 from forestall.engine.target_counter import TargetCounter
 from forestall.engine.target_resolver import TargetResolver
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Cluster, Metrics, Notifier
 from forestall.read_cache import ReadCache
 from forestall.registry import Registry
@@ -84,7 +84,7 @@ class Engine:
         self._registry = registry
         self._settings = settings
         self._api_clock = api_clock
-        self._isolation = isolation = Isolation()
+        self._isolation = isolation = ErrorIsolation()
         self._watch = QueryPlanner(registry, settings.interval, isolation)
         self._forecasting = Forecasting(settings, isolation)
         self._observer = Observer(metrics, self._forecasting.matrix, isolation, BreachPast(self._forecasting))

@@ -16,7 +16,7 @@ from forestall.engine.objective_status import Findings, named
 from forestall.engine.readings import may_hide_risk
 from forestall.engine.snapshot import Snapshot
 from forestall.engine.target_resolver import ResolvedTarget, TargetResolver
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 
 
 def declared(slo: ServiceLevelObjective, policies: Iterable[RemediationPolicy]) -> dict[str, float]:
@@ -40,7 +40,7 @@ def declared(slo: ServiceLevelObjective, policies: Iterable[RemediationPolicy]) 
 class DeclaredCapacityChecker:
     """Reads the targets of objectives at risk whose policies declare the capacity of a replica."""
 
-    def __init__(self, targets: TargetResolver, isolation: Isolation) -> None:
+    def __init__(self, targets: TargetResolver, isolation: ErrorIsolation) -> None:
         self._targets = targets
         self._isolation = isolation
 

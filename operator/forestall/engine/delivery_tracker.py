@@ -1,7 +1,8 @@
-"""Sends notifications in the background, so that no cycle waits for a channel for long.
+"""Sends notifications in the background, so that no cycle waits for a channel and its retries for long.
 
 A channel may take many seconds for each notification. The caller of `send` is told that the notification is under way,
 and gets the result when it sends the same one again, in the next cycle. So one process sends none twice.
+What failed is sent again by a retry of the caller, in a later cycle.
 """
 
 import asyncio

@@ -10,7 +10,7 @@ from forestall.core.risk import Signal
 from forestall.core.series import SeriesMatrix
 from forestall.engine.readings import Reading
 from forestall.engine.settings import Settings
-from forestall.isolation import Isolation, ends_process
+from forestall.isolation import ErrorIsolation, ends_process
 
 Limits = Mapping[Hashable, Limit]
 
@@ -18,13 +18,13 @@ Limits = Mapping[Hashable, Limit]
 class Forecasting:
     """Holds the matrix of all series, and the forecaster that is trained on it."""
 
-    def __init__(self, settings: Settings, isolation: Isolation | None = None) -> None:
+    def __init__(self, settings: Settings, isolation: ErrorIsolation | None = None) -> None:
         self.matrix = SeriesMatrix(settings.interval, settings.columns)
         self.failures: dict[str, str] = {}
         """By objective (UID): the message why there is no forecast after an unexpected error."""
         self._horizons = settings.horizons
         self._forecaster = BreachForecaster(self.matrix, settings.horizons)
-        self._isolation = isolation or Isolation()
+        self._isolation = isolation or ErrorIsolation()
         self._rows: dict[Hashable, list[Hashable]] | None = None  # the series of each objective, where they were sought
         self._excluded: dict[str, Limits] = {}  # by UID: the limits with which an objective made the forecast fail
 

@@ -20,7 +20,7 @@ from forestall.engine.concurrency import gather_all
 from forestall.engine.delivery_tracker import SENDING
 from forestall.engine.objective_status import Findings, named
 from forestall.errors import ClusterError, NotSent
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Notice, Notifier
 from forestall.registry import Registry
 from forestall.remediation import RemediationReconciler
@@ -40,12 +40,12 @@ class NotificationDispatcher:
         notifier: Notifier,
         reconciler: RemediationReconciler,
         registry: Registry,
-        isolation: Isolation | None = None,
+        isolation: ErrorIsolation | None = None,
     ) -> None:
         self._notifier = notifier
         self._reconciler = reconciler
         self._registry = registry
-        self._isolation = isolation or Isolation()
+        self._isolation = isolation or ErrorIsolation()
         self._tries: Counter[tuple[str, str]] = Counter()  # by UID and topic, of what was not told yet
         self._sent: set[tuple[str, str]] = set()  # id and channel, of what is not written down as told yet
 

@@ -16,7 +16,7 @@ from forestall.engine.objective_status import INTERNAL_ERROR, Findings, Problem,
 from forestall.engine.remediation_opener import RemediationOpener, with_hold
 from forestall.engine.settings import Settings
 from forestall.engine.snapshot import Snapshot
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.registry import Registry
 
 
@@ -30,7 +30,7 @@ class ObjectiveController:
         scheduler: FairScheduler,
         registry: Registry,
         settings: Settings,
-        isolation: Isolation,
+        isolation: ErrorIsolation,
     ) -> None:
         self._decider = decider
         self._opener = opener

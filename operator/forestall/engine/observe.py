@@ -16,7 +16,7 @@ from forestall.engine.indicator_queries import ObjectiveQueries
 from forestall.engine.past_stores import MatrixPast, PastStore
 from forestall.engine.readings import ErrorRatios, Reading, read
 from forestall.engine.source_health import TIMEOUT, SourceHealth, health_of
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Answer, Metrics, Query, QueryFailure
 
 _AGAIN = 60.0
@@ -34,12 +34,12 @@ class Observer:
         self,
         metrics: Metrics,
         matrix: SeriesMatrix,
-        isolation: Isolation | None = None,
+        isolation: ErrorIsolation | None = None,
         long_past: PastStore | None = None,
     ) -> None:
         """``long_past``: where the weeks before the matrix go, whose breaches may recur."""
         self._metrics = metrics
-        self._isolation = isolation or Isolation()
+        self._isolation = isolation or ErrorIsolation()
         self._matrix = matrix
         self._backfiller = Backfiller(metrics, MatrixPast(matrix), self._isolation)
         self._long_past = (

@@ -6,17 +6,17 @@ from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.engine.indicator_queries import ObjectiveQueries, plan_queries
 from forestall.engine.objective_status import Problem, named
 from forestall.errors import InvalidQuery
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.registry import Registry
 
 
 class QueryPlanner:
     """Turns the registry's objectives into queries, once for each generation of an objective and its source."""
 
-    def __init__(self, registry: Registry, interval: float, isolation: Isolation | None = None) -> None:
+    def __init__(self, registry: Registry, interval: float, isolation: ErrorIsolation | None = None) -> None:
         self._registry = registry
         self._interval = interval
-        self._isolation = isolation or Isolation()
+        self._isolation = isolation or ErrorIsolation()
         self._cache: dict[str, tuple[tuple[object, ...], ObjectiveQueries | Problem]] = {}
 
     def questions(

@@ -1,4 +1,7 @@
-"""Turns the sources' answers into a reading of each indicator, or the reason why there is none; pure."""
+"""Turns the sources' answers into a reading of each indicator, or the reason why there is none; pure.
+
+Missing and stale data is no reading: no action follows from it.
+"""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -18,7 +18,7 @@ from forestall.api.service_level_objective import Record
 from forestall.engine.objective_status import named
 from forestall.engine.snapshot import Snapshot
 from forestall.errors import ClusterError, Forbidden, NotFound
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.registry import Namespace, Registry
 from forestall.remediation import RemediationReconciler, RetentionNeeds
 from forestall.remediation.backup import from_records, to_back_up, to_records
@@ -35,7 +35,7 @@ Key = tuple[str, str]
 class RemediationBackup:
     """Keeps the backup of each objective's Remediations."""
 
-    def __init__(self, registry: Registry, isolation: Isolation) -> None:
+    def __init__(self, registry: Registry, isolation: ErrorIsolation) -> None:
         self._registry = registry
         self._isolation = isolation
         self.write_records: Callable[[ServiceLevelObjective, float], Awaitable[None]] = _nowhere

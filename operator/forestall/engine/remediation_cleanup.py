@@ -1,4 +1,4 @@
-"""Deletes expired Remediations periodically."""
+"""Garbage collection: deletes expired Remediations (by TTL and history limit) periodically."""
 
 import math
 from typing import Final

@@ -25,7 +25,7 @@ from forestall.engine.settings import Settings
 from forestall.engine.snapshot import Snapshot
 from forestall.engine.target_resolver import ResolvedTarget, TargetResolver
 from forestall.errors import ClusterError, Unreadable
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Cluster
 from forestall.read_cache import ReadCache
 from forestall.registry import Registry
@@ -41,7 +41,7 @@ class RemediationController:
     cluster: Cluster
     registry: Registry
     settings: Settings
-    isolation: Isolation
+    isolation: ErrorIsolation
     reconciler: RemediationReconciler
     decider: Decider
     targets: TargetResolver

@@ -12,7 +12,7 @@ from forestall.api import MetricSource
 from forestall.api.meta import Condition
 from forestall.engine.objective_status import Findings, named
 from forestall.engine.source_health import OF_SOURCES
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Metrics, Query, QueryFailure
 
 _QUERY: Final = "count(forestall_probe)"
@@ -50,7 +50,7 @@ def answering(users: Sequence[Findings]) -> Condition:
 class SourceProbes:
     """Probes sources that no objective uses, and remembers the results."""
 
-    def __init__(self, metrics: Metrics | None, isolation: Isolation) -> None:
+    def __init__(self, metrics: Metrics | None, isolation: ErrorIsolation) -> None:
         self._metrics = metrics
         self._isolation = isolation
         self._results: dict[

@@ -44,7 +44,7 @@ from forestall.engine.settings import Settings
 from forestall.engine.source_probes import answering
 from forestall.engine.status_versions import StatusVersions
 from forestall.errors import ClusterError, Conflict, NotFound
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Cluster, Event
 from forestall.registry import Invalid, Registry
 from forestall.remediation import lockouts
@@ -105,14 +105,14 @@ class StatusPublisher:
         registry: Registry,
         settings: Settings,
         delivery_tracker: DeliveryTracker,
-        isolation: Isolation | None = None,
+        isolation: ErrorIsolation | None = None,
         advisor: Advisor | None = None,
     ) -> None:
         self._cluster = cluster
         self.permissions = Permissions(cluster)
         self._registry = registry
         self._delivery_tracker = delivery_tracker
-        self._isolation = isolation or Isolation()
+        self._isolation = isolation or ErrorIsolation()
         self._advisor = advisor or Advisor(SeriesMatrix(settings.interval, 2), self._isolation)
         self._interval = settings.interval
         self._lease = settings.lease

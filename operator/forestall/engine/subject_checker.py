@@ -35,7 +35,7 @@ from forestall.engine.subject_messages import (
     unused_series,
 )
 from forestall.errors import ClusterError
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Labels, MetadataReader, QueryFailure
 
 _UNFINISHED: Final = "status.phase!=Succeeded,status.phase!=Failed"
@@ -68,7 +68,7 @@ class _Memory:
 class SubjectChecker:
     """Asks which pods and nodes exist, and remembers what the lists said."""
 
-    def __init__(self, cluster: MetadataReader, concurrency: int, isolation: Isolation) -> None:
+    def __init__(self, cluster: MetadataReader, concurrency: int, isolation: ErrorIsolation) -> None:
         self._cluster = cluster
         self._isolation = isolation
         self._limit = NamespaceLimit(concurrency)

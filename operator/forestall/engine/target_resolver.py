@@ -16,7 +16,7 @@ from forestall.engine.fair_scheduling import NamespaceLimit, round_robin
 from forestall.engine.objective_status import Problem, named
 from forestall.engine.workload import Workload, workload_of
 from forestall.errors import ClusterError, Forbidden, NotFound
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Reader
 
 _EVERY = 10
@@ -46,9 +46,11 @@ class ResolvedTarget:
 class TargetResolver:
     """Reads targets when they are needed, and periodically to report a missing one early."""
 
-    def __init__(self, cluster: Reader, interval: float, concurrency: int, isolation: Isolation | None = None) -> None:
+    def __init__(
+        self, cluster: Reader, interval: float, concurrency: int, isolation: ErrorIsolation | None = None
+    ) -> None:
         self._cluster = cluster
-        self._isolation = isolation or Isolation()
+        self._isolation = isolation or ErrorIsolation()
         self._check_interval = interval * _EVERY
         self._patience = max(_PATIENCE_LEAST, min(_PATIENCE, interval))
         self._limit = NamespaceLimit(concurrency)

@@ -1,4 +1,4 @@
-"""A cluster in which nothing is changed once people have stopped it."""
+"""The kill switch: a cluster in which nothing is changed once people paused it, for maintenance or in an incident."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any

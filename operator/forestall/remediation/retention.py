@@ -1,4 +1,4 @@
-"""Which ended remediations are history that nobody needs any more."""
+"""Garbage collection of ended remediations: which are older than their TTL, or too many, and needed by nothing."""
 
 import math
 from collections import defaultdict

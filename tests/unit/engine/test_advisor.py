@@ -8,7 +8,7 @@ from forestall.core.series import SeriesMatrix
 from forestall.engine.advisor import Advisor
 from forestall.engine.indicator_queries import IndicatorQuery
 from forestall.engine.readings import Reading
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Query
 from forestall.registry import Registry
 
@@ -41,7 +41,7 @@ def advise(values, *, limit, minutes):
     for column in range(minutes * 2):
         matrix.push(column * STEP, {watched.key(()): values[column % len(values)]})
     reading = Reading(watched, {(): values[0]}, fresh=True)
-    return Advisor(matrix, Isolation()).about_objective(slo, [reading], minutes * 60.0)
+    return Advisor(matrix, ErrorIsolation()).about_objective(slo, [reading], minutes * 60.0)
 
 
 def test_limit_out_of_proportion_is_reported_once_enough_history_is_known():
@@ -63,7 +63,7 @@ def ready(*bodies, of):
     selected = [
         slo for slo in registry.all(ServiceLevelObjective, "a") if one.spec.objectives.matches(slo.metadata.labels)
     ]
-    found = Advisor(SeriesMatrix(STEP, 2), Isolation()).ready(one, selected, registry)
+    found = Advisor(SeriesMatrix(STEP, 2), ErrorIsolation()).ready(one, selected, registry)
     return found.status, found.reason, found.message
 
 
@@ -103,7 +103,7 @@ def test_guessing_the_intended_name_is_bounded(monkeypatch):
     rungs = [{"indicators": [f"i{n}" for n in range(16)], "notify": {"channel": "a"}}] * 8
     worst = RemediationPolicy.read({**policy(), "spec": {"actions": rungs}})
     objectives = [ServiceLevelObjective.read(objective(f"o{n}")) for n in range(200)]
-    advisor = Advisor(SeriesMatrix(STEP, 2880), Isolation())
+    advisor = Advisor(SeriesMatrix(STEP, 2880), ErrorIsolation())
     words = advisor.about_policy(worst, objectives)
     assert len(words) >= 16
     assert len(looked) <= 8 * 16
@@ -115,7 +115,7 @@ class Looked:
     """An advisor and what it has in memory: an indicator that went round some values for so many columns."""
 
     def __init__(self, columns, *, limit=90, generation=1, rows=1, indicator="load", values=(0.3, 0.5)):
-        self.matrix, self.isolation = SeriesMatrix(STEP, 2880), Isolation()
+        self.matrix, self.isolation = SeriesMatrix(STEP, 2880), ErrorIsolation()
         self.advisor = Advisor(self.matrix, self.isolation)
         self.watched = IndicatorQuery("a/shop", indicator, Query("load", "x"), limit, True, 600.0, "pod", False)
         self.labels = [(("pod", str(number)),) for number in range(rows)]
@@ -205,7 +205,7 @@ def test_an_objective_that_is_not_read_gets_no_advice_and_an_error_ends_with_it(
 
 
 def test_advice_about_a_policy_is_found_once_for_each_generation_of_all_that_it_is_about():
-    advisor = Advisor(SeriesMatrix(STEP, 2), Isolation())
+    advisor = Advisor(SeriesMatrix(STEP, 2), ErrorIsolation())
 
     def about(generation=1, *, capacity=None, objectives=1, of=1):
         body = policy(capacity=capacity)
@@ -226,7 +226,7 @@ def test_advice_about_a_policy_is_found_once_for_each_generation_of_all_that_it_
 
 
 def test_advice_about_a_policy_leaves_out_objectives_whose_queries_are_wrong():
-    advisor = Advisor(SeriesMatrix(STEP, 2), Isolation())
+    advisor = Advisor(SeriesMatrix(STEP, 2), ErrorIsolation())
     right = objective("right", query="sum(rate(requests_total[1m]))")
     bodies = [objective("wrong", query="sum(load"), right]
     (told,) = advisor.about_policy(RemediationPolicy.read(policy()), list(map(ServiceLevelObjective.read, bodies)))

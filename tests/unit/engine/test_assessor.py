@@ -17,7 +17,7 @@ from forestall.engine.objective_status import Findings, Problem
 from forestall.engine.readings import ErrorRatios, Reading
 from forestall.engine.settings import Settings
 from forestall.engine.snapshot import Snapshot
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Query, QueryFailure
 
 NOW = 50_000.0
@@ -28,7 +28,7 @@ BLIND = Reading(QUERY, problem=QueryFailure("NoData", "x"))
 
 @pytest.fixture
 def assessor():
-    isolation = Isolation()
+    isolation = ErrorIsolation()
     return Assessor(Settings(interval=30.0), Advisor(SeriesMatrix(30.0, 10), isolation), isolation)
 
 

@@ -15,7 +15,7 @@ from forestall.engine.backfill import Backfiller
 from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries
 from forestall.engine.past_stores import MatrixPast
 from forestall.engine.readings import Reading
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Labels, Query, QueryFailure, RangeSeries
 
 NOW, STEP, CAPACITY = 1000.0, 10.0, 20
@@ -66,7 +66,7 @@ class Case:
 
     def __init__(self):
         self.past = Past()
-        self.matrix, self.isolation = SeriesMatrix(STEP, CAPACITY), Isolation()
+        self.matrix, self.isolation = SeriesMatrix(STEP, CAPACITY), ErrorIsolation()
         self.filler = Backfiller(self.past, MatrixPast(self.matrix), self.isolation)
 
     def run(self, *objectives, at=NOW, seconds=0.0, readings=(), end=math.inf):

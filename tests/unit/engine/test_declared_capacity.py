@@ -18,7 +18,7 @@ from forestall.engine.objective_status import Findings, Problem, status_of
 from forestall.engine.readings import Reading
 from forestall.engine.snapshot import Snapshot
 from forestall.engine.target_resolver import ResolvedTarget
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Query, QueryFailure
 
 QUERY = {"query": "sum(load)", "limit": 100, "horizon": "10m"}
@@ -86,7 +86,7 @@ async def test_objective_is_not_at_risk_while_its_replicas_carry_the_load(
     signals = (make_signal(value, probability=0.9 if value > 50 else 0.1, upper=upper),)
     scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
     targets = Targets(ready)
-    coverage = DeclaredCapacityChecker(targets, Isolation())  # type: ignore[arg-type]
+    coverage = DeclaredCapacityChecker(targets, ErrorIsolation())  # type: ignore[arg-type]
     found = Findings(slo, assess(signals, 0.8), signals=signals)
     after = (await coverage.applied(scene, {slo.uid: found}, {slo.uid: 0.8}))[slo.uid]
     assert after.risk.state == state
@@ -119,7 +119,7 @@ async def test_load_without_forecast_is_judged_by_its_present_value(
         signals.append(replace(make_signal(sli), indicator=SLI, limit=0.1, forecast=None))
     scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
     found = Findings(slo, assess(signals, 0.8), signals=tuple(signals), readings=tuple(readings))
-    coverage = DeclaredCapacityChecker(Targets(ready), Isolation())  # type: ignore[arg-type]
+    coverage = DeclaredCapacityChecker(Targets(ready), ErrorIsolation())  # type: ignore[arg-type]
     after = (await coverage.applied(scene, {slo.uid: found}, {slo.uid: 0.8}))[slo.uid]
     at_risk = next(each for each in status_of(after, now=1.0).conditions if each.type == "AtRisk")
     assert (after.risk.state, at_risk.reason) == told
@@ -150,7 +150,7 @@ def test_an_indicator_that_hurts_from_below_has_no_capacity(watched, make_policy
 async def applied(slo, policy, signals, targets, **more):
     scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
     found = Findings(slo, assess(signals, 0.8), signals=tuple(signals), **more)
-    checker = DeclaredCapacityChecker(targets, Isolation())
+    checker = DeclaredCapacityChecker(targets, ErrorIsolation())
     return found, (await checker.applied(scene, {slo.uid: found}, {slo.uid: 0.8}))[slo.uid]
 
 

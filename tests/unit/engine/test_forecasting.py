@@ -15,7 +15,7 @@ from forestall.engine.indicator_queries import IndicatorQuery
 from forestall.engine.readings import Reading
 from forestall.engine.settings import Settings
 from forestall.errors import LostLease
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Query
 
 NOW = 100_000.0
@@ -193,7 +193,7 @@ def test_error_in_the_signals_of_one_objective_affects_no_other(picky, monkeypat
 
     monkeypatch.setattr(forecasting, "_signals", broken)
     readings = [reading(query(name), x=50.0) for name in "ab"]
-    isolation = Isolation()
+    isolation = ErrorIsolation()
     case = fed(*readings, isolation=isolation)
     signals = case.forecast(by_objective(*readings), NOW)
     assert (len(signals["a"]), signals["b"], list(case.failures)) == (1, (), ["b"])

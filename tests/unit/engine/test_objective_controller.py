@@ -16,7 +16,7 @@ from forestall.engine.objective_controller import ObjectiveController
 from forestall.engine.objective_status import Findings, Problem
 from forestall.engine.settings import Settings
 from forestall.engine.snapshot import Snapshot
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.registry import Registry
 
 NOW = 5000.0
@@ -27,7 +27,7 @@ class World:
 
     def __init__(self, slo, *policies):
         self.slo, self.policies = slo, policies
-        self.isolation, self.registry = Isolation(), Registry()
+        self.isolation, self.registry = ErrorIsolation(), Registry()
         self.registry.put("Namespace", {"metadata": {"name": "shop", "uid": "n", "labels": {"a": "b"}}, "spec": {}})
         self.scheduler = FairScheduler(2, 30.0)
         self.cases: list[Any] = []

@@ -14,7 +14,7 @@ from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries
 from forestall.engine.observe import Observer
 from forestall.engine.readings import read
 from forestall.engine.source_health import SourceHealth
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Answer, Query, QueryFailure, RangeSeries, Sample
 
 NOW, OLDEST = 1000.0, 880.0
@@ -192,7 +192,7 @@ class Case:
     """An observer and its answers."""
 
     def __init__(self):
-        self.metrics, self.isolation = Answers(), Isolation()
+        self.metrics, self.isolation = Answers(), ErrorIsolation()
         self.matrix = SeriesMatrix(10.0, 20)
         self.observer = Observer(self.metrics, self.matrix, self.isolation)
 

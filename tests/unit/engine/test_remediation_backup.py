@@ -32,7 +32,7 @@ from forestall.engine.settings import Settings
 from forestall.engine.snapshot import Snapshot
 from forestall.engine.status_publisher import StatusPublisher
 from forestall.errors import ClusterError, Forbidden, Unavailable
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.registry import Registry
 from forestall.remediation import RemediationReconciler
 from forestall.remediation.backup import draft_of
@@ -75,7 +75,7 @@ class Operator:
     def __init__(self, store: Store) -> None:
         self.store, self.registry = store, Registry()
         self.publisher = StatusPublisher(store, self.registry, Settings(), DeliveryTracker(NoChannels()))
-        self.backup = RemediationBackup(self.registry, Isolation())
+        self.backup = RemediationBackup(self.registry, ErrorIsolation())
         self.publisher.records, self.backup.write_records = self.backup.of, self.publisher.write_records
         self.reconciler = RemediationReconciler(store)
 

@@ -19,7 +19,7 @@ from forestall.engine.snapshot import Snapshot
 from forestall.engine.target_resolver import ResolvedTarget
 from forestall.engine.workload import Workload
 from forestall.errors import Unavailable, Unreadable
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.registry import Registry
 
 NOW = 5000.0
@@ -30,7 +30,7 @@ class World:
     """All that a controller drives and asks: it notes what it is asked, and does what a test says."""
 
     def __init__(self, slo, policy):
-        self.registry, self.isolation = Registry(), Isolation()
+        self.registry, self.isolation = Registry(), ErrorIsolation()
         self.slo = slo
         self.registry.put("Namespace", {"metadata": {"name": "shop", "uid": "n", "labels": {"a": "b"}}, "spec": {}})
         self.registry.put("RemediationPolicy", policy.dump())

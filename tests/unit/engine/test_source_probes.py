@@ -12,7 +12,7 @@ from forestall.core.risk import ObjectiveState, Risk
 from forestall.engine.objective_status import Findings
 from forestall.engine.readings import Reading
 from forestall.engine.source_probes import SourceProbes, answering
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Answer, QueryFailure
 
 
@@ -47,7 +47,7 @@ DOWN = QueryFailure("SourceDown", "connection refused")
 )
 async def test_result_of_a_probe(failure, status, reason, said):
     """Kind: a wrong URL is not reported until an objective exists."""
-    probes = SourceProbes(Metrics(failure), Isolation())
+    probes = SourceProbes(Metrics(failure), ErrorIsolation())
     assert probes.ready(source()).status == "Unknown"
     await probes.run([source()], 0.0)
     ready = probes.ready(source())
@@ -81,7 +81,7 @@ def test_source_is_ready_where_only_the_queries_of_a_few_fail(slo, reasons, stat
 
 async def test_each_generation_is_probed_once_and_a_failing_source_periodically():
     metrics = Metrics()
-    probes = SourceProbes(metrics, Isolation())
+    probes = SourceProbes(metrics, ErrorIsolation())
     for at in range(0, 3600, 30):
         await probes.run([source()], float(at))
     assert metrics.asked == 1
@@ -97,7 +97,7 @@ async def test_each_generation_is_probed_once_and_a_failing_source_periodically(
 async def test_a_source_that_failed_is_asked_again_after_five_minutes():
     for now, again in ((299.5, False), (300.0, True), (-0.5, True)):
         metrics = Metrics(DOWN)
-        probes = SourceProbes(metrics, Isolation())
+        probes = SourceProbes(metrics, ErrorIsolation())
         await probes.run([source()], 0.0)
         await probes.run([source()], now)
         assert metrics.asked == 1 + again
@@ -105,7 +105,7 @@ async def test_a_source_that_failed_is_asked_again_after_five_minutes():
 
 async def test_a_source_that_is_gone_is_forgotten_and_asked_for_a_metric_that_is_none():
     metrics = Metrics()
-    probes = SourceProbes(metrics, Isolation())
+    probes = SourceProbes(metrics, ErrorIsolation())
     await probes.run([source()], 0.0)
     await probes.run([], 0.0)
     assert probes.ready(source()).message == "no objective uses this source, and it has not answered a probe yet"
@@ -114,7 +114,7 @@ async def test_a_source_that_is_gone_is_forgotten_and_asked_for_a_metric_that_is
 
 
 async def test_without_sources_to_ask_nothing_is_known():
-    probes = SourceProbes(None, Isolation())
+    probes = SourceProbes(None, ErrorIsolation())
     await probes.run([source()], 0.0)
     assert (probes.ready(source()).status, probes._under_way) == ("Unknown", {})
 
@@ -136,7 +136,7 @@ class Slow(Metrics):
 @pytest.mark.parametrize(("seconds", "status"), [(0.9, "True"), (1.1, "Unknown")])
 def test_a_probe_is_waited_for_a_second_and_told_when_it_comes(seconds, status):
     metrics = Slow(seconds)
-    probes = SourceProbes(metrics, Isolation())
+    probes = SourceProbes(metrics, ErrorIsolation())
 
     async def twice():
         await probes.run([source()], 7.0)
@@ -155,7 +155,7 @@ def test_a_probe_is_waited_for_a_second_and_told_when_it_comes(seconds, status):
 
 def test_a_probe_under_way_is_cancelled_at_the_end():
     async def closed():
-        probes = SourceProbes(Slow(100.0), Isolation())
+        probes = SourceProbes(Slow(100.0), ErrorIsolation())
         await probes.run([source()], 0.0)
         (task,) = probes._under_way.values()
         await probes.close()
@@ -169,7 +169,7 @@ async def test_error_of_a_probe_affects_no_other_source():
         async def instant(self, source, queries, at):
             raise RuntimeError("no JSON")
 
-    isolation = Isolation()
+    isolation = ErrorIsolation()
     probes = SourceProbes(Broken(), isolation)
     with capture_logs():
         await probes.run([source()], 0.0)

@@ -32,7 +32,7 @@ from forestall.engine.settings import Settings
 from forestall.engine.snapshot import Snapshot
 from forestall.engine.status_publisher import StatusPublisher
 from forestall.errors import Conflict, NotFound, NotSent, Unavailable
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Cluster
 from forestall.registry import Invalid, Registry
 
@@ -309,7 +309,7 @@ class Case:
 
     def __init__(self, **settings):
         self.cluster, self.registry, self.tracker = MemoryCluster(), Registry(), DeliveryTracker(NoChannels())
-        self.isolation = Isolation()
+        self.isolation = ErrorIsolation()
         self.publisher = StatusPublisher(
             self.cluster, self.registry, Settings(interval=INTERVAL, **settings), self.tracker, self.isolation
         )

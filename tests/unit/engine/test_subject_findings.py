@@ -17,7 +17,7 @@ from forestall.engine.readings import Reading
 from forestall.engine.snapshot import Snapshot
 from forestall.engine.subject_checker import SubjectChecker
 from forestall.errors import ClusterError, Unavailable
-from forestall.isolation import Isolation
+from forestall.isolation import ErrorIsolation
 from forestall.ports import Labels, Query, QueryFailure
 
 NOW = 1_800_000_000.0
@@ -56,7 +56,7 @@ class Checked:
     def __init__(self, slo: ServiceLevelObjective, make_signal: Any) -> None:
         self.slo, self.make_signal = slo, make_signal
         self.lists = Lists()
-        self.checker = SubjectChecker(self.lists, 4, Isolation())
+        self.checker = SubjectChecker(self.lists, 4, ErrorIsolation())
 
     def there(self, kind: str, *names: str, **more: dict[str, Any]) -> None:
         """Let these objects exist, and no others of the kind; `more` are such with other metadata."""

@@ -1,5 +1,5 @@
-"""Sends one message to one endpoint, with limits for time and size, without redirects and without settings from the
-environment.
+"""Sends one message to one endpoint, with a retry after transient errors, with limits for time and size, without
+redirects and without settings from the environment.
 """
 
 from typing import Final
