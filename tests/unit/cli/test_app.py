@@ -1,6 +1,7 @@
 """The program as a whole: help, usage, exit codes, and how it fails."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -46,6 +47,13 @@ def test_the_help_lists_every_command_with_its_purpose(program):
 def test_the_list_of_commands_and_the_page_of_a_command_begin_alike(program, command):
     page = program(command, "--help")[1].split("\n\n")[1]
     assert page.split()[0] == app.COMMANDS[command][1].split()[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_option_that_takes_a_duration_says_so(program, command):
+    page = program(command, "--help")[1]
+    names = "for|interval|last|lead-time|learn|since|start-up|step|warm-up"
+    assert re.findall(rf"^  (?:-\w, )?--(?:{names}) (?!DURATION\b)\w+", page, re.MULTILINE) == []
 
 
 def test_help_imports_no_command_and_no_client():
