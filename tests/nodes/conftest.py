@@ -4,11 +4,12 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from tests.support.audit import AuditLog
-from tests.support.operator_pods import OPERATOR_NAMESPACE, roll_out
+from tests.support.operator_pods import OPERATOR_NAMESPACE, operator_pods, roll_out
 from tests.support.scaling import Load, deployment, metric_source, scaling_objects
 
 from forestall import __version__
@@ -92,12 +93,21 @@ def images(nodes: RealNodes, root: Path) -> RealNodes:
 
 
 @pytest.fixture(scope="session")
-def operator(images: RealNodes, root: Path) -> RealNodes:
-    """The cluster with the operator, installed by the chart from the image under the enforced `restricted` standard."""
+def installed_pods(images: RealNodes, root: Path) -> list[dict[str, Any]]:
+    """The operator's pods, as they are when the chart has just been installed from the image, under the enforced
+    `restricted` standard.
+    """
     images.kubectl("create", "namespace", OPERATOR_NAMESPACE)
     images.kubectl("label", "namespace", OPERATOR_NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
     images.helm("install", "forestall", root / "charts" / "forestall", "-n", OPERATOR_NAMESPACE, *SETTINGS)
     roll_out(images)
+    return operator_pods(images)
+
+
+@pytest.fixture(scope="session")
+def operator(images: RealNodes, installed_pods: list[dict[str, Any]]) -> RealNodes:
+    """The cluster with the operator."""
+    assert installed_pods
     return images
 
 

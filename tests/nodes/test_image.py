@@ -24,10 +24,9 @@ print(json.dumps({
 """
 
 
-def test_both_replicas_are_ready_on_different_nodes_and_have_not_restarted(operator):
-    pods = operator_pods(operator)
-    assert {pod["spec"]["nodeName"] for pod in pods} == {"node-1", "node-2"}
-    statuses = [status for pod in pods for status in pod["status"]["containerStatuses"]]
+def test_both_replicas_are_ready_on_different_nodes_and_have_not_restarted(installed_pods):
+    assert {pod["spec"]["nodeName"] for pod in installed_pods} == {"node-1", "node-2"}
+    statuses = [status for pod in installed_pods for status in pod["status"]["containerStatuses"]]
     assert [(status["ready"], status["restartCount"]) for status in statuses] == [(True, 0), (True, 0)]
 
 
