@@ -86,6 +86,8 @@ bodies = st.one_of(
     st.just(b'{"status":"success","status":"error","data":{},"data":{"resultType":"vector","result":[]}}'),
     st.just('{"status":"success"}'.encode("utf-16")),
 )
+UNLABELLED = b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{}}]}}'
+"""Series without the label that says which query they answer."""
 BOUNDED = settings(
     max_examples=150,
     deadline=None,
@@ -139,6 +141,7 @@ def test_hostile_response_gives_valid_answers_or_failures(fake_source, make_metr
 
 
 @BOUNDED
+@example(body=UNLABELLED, status=200)
 @given(body=bodies, status=st.sampled_from([200, 200, 400, 422, 500]))
 def test_hostile_response_to_one_query_affects_no_other(fake_source, make_metrics, body, status):
     def behave(exprs):

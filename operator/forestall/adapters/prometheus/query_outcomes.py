@@ -52,7 +52,8 @@ def _by_question(series: Sequence[Any], count: int) -> Mapping[str, list[Any]]:
     lost = len(series) - sum(map(len, sorted_series.values()))
     unknown = sorted_series.keys() - set(map(str, range(count)))
     if 0 < lost == len(series) and all(map(_has_labels, series)):
-        raise SourceTrouble("SourceBadAnswer", "the source's answer lacks the label that was asked for")
+        message = "the source's answer lacks the label that was asked for"
+        raise SourceTrouble("SourceBadAnswer", message, ambiguous=True)  # or it answers one of the queries so
     if lost or unknown:  # any of the queries may lack them
         raise QueryTrouble("SourceBadAnswer", "the source's answer has series that are none", ambiguous=True)
     for bodies in sorted_series.values():
