@@ -60,7 +60,8 @@ coverage: setup ## Run the unit tests and fail when they cover less than the flo
 	@$(PY) -m pytest tests/unit -n logical --dist worksteal --cov --cov-report=term --cov-report=html
 
 .PHONY: fuzz
-fuzz: setup ## Hand the parsers far more texts than the unit tests do (an hour)
+fuzz: setup ## Try the laws on new random examples, and hand the parsers far more texts than the unit tests do (an hour)
+	@FORESTALL_RANDOM=1 $(PY) -m pytest tests/unit -n logical --dist worksteal
 	@FORESTALL_FUZZ=100000 $(PY) -m pytest tests/unit/test_fuzz.py
 
 .PHONY: mutants

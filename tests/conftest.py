@@ -1,6 +1,7 @@
 """What all tests share: the tiers and their order, and the programs that the upper tiers run."""
 
 import gc
+import os
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,11 @@ LONGEST = (
 )
 """Files of the upper tiers that take longer than half a minute, the longest first."""
 
-# How long an example takes says nothing on a machine that does other things, too.
-settings.register_profile("forestall", deadline=None)
-settings.load_profile("forestall")
+# How long an example takes says nothing on a machine that does other things, too. Every run has the same examples, so
+# that no change fails for what it did not touch; `make fuzz` has others each time.
+settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("random", deadline=None, max_examples=300, print_blob=True)
+settings.load_profile("random" if "FORESTALL_RANDOM" in os.environ else "repeatable")
 
 # What is logged goes to the captured output of a test. By itself structlog draws tracebacks with the variables of all
 # frames there, which takes seconds for each.
