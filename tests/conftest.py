@@ -1,12 +1,12 @@
 """What all tests share: the tiers and their order, and the programs that the upper tiers run."""
 
 import gc
-import os
 from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import settings
+from tests.support.examples import IS_RANDOM
 
 from forestall.devcluster.programs import Programs
 from forestall.devcluster.provider import local_programs
@@ -27,7 +27,7 @@ LONGEST = (
 # that no change fails for what it did not touch; `make fuzz` has others each time.
 settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile("random", deadline=None, max_examples=300, print_blob=True)
-settings.load_profile("random" if "FORESTALL_RANDOM" in os.environ else "repeatable")
+settings.load_profile("random" if IS_RANDOM else "repeatable")
 
 # What is logged goes to the captured output of a test. By itself structlog draws tracebacks with the variables of all
 # frames there, which takes seconds for each.

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from forestall.adapters.prometheus.question import RequestLimits
 from forestall.core.promql.evidence import freshness_query
@@ -89,7 +90,7 @@ bodies = st.one_of(
 UNLABELLED = b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{}}]}}'
 """Series without the label that says which query they answer."""
 BOUNDED = settings(
-    max_examples=150,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from forestall.api import KINDS, Guardrail, Resource
 from forestall.api.crd import crd, files, main, render, render_template, write
@@ -224,7 +225,7 @@ def _string(node: Node) -> st.SearchStrategy[str]:
 
 
 @kinds
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(data=st.data())
 def test_models_read_what_the_schema_admits_and_lose_nothing(kind: type[Resource], data: st.DataObject) -> None:
     body = {"metadata": {"name": "a", "uid": "u"}} | {

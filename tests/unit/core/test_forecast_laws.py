@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from forestall.core.forecast import Abstention, BreachForecaster, ForecastSettings, ForecastTable, Limit
 from forestall.core.series import SeriesMatrix
@@ -66,7 +67,9 @@ numbers = st.one_of(
 any_series = st.tuples(st.lists(numbers, min_size=1, max_size=60), st.floats(-1e3, 1e3), st.booleans(), st.booleans())
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(st.lists(any_series, min_size=1, max_size=6))
 @example([([0.0], 0.0, False, False), ([0.0, 0.0, 1e12, *[0.0] * 5, -1e12, np.nan], 0.0, False, True)])
 def test_forecasts_are_finite_whatever_the_values(cases):
@@ -78,7 +81,7 @@ def test_forecasts_are_finite_whatever_the_values(cases):
 jumps = st.lists(st.tuples(st.integers(3, 35), st.floats(-3600, 3600)), min_size=1, max_size=2)
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 @given(jumps, st.integers(5, 40), st.booleans())
 def test_clocks_that_jump_and_counters_that_reset_leave_forecasts_finite(turns, period, long_trend):
     counter = np.tile(np.arange(float(period)) * 1e6, 80 // period + 1)[:80]
@@ -95,7 +98,7 @@ def test_clocks_that_jump_and_counters_that_reset_leave_forecasts_finite(turns, 
             assert_finite(forecaster.forecast(now))
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=examples(4), deadline=None)
 @given(st.integers(0, 999), st.floats(-20, 20))
 def test_scaling_and_shifting_a_series_scales_and_shifts_its_forecast(seed, offset):
     factors = (1.0, 1e-12, 1e-3, 7.0, 1e12)
@@ -117,7 +120,7 @@ def test_scaling_and_shifting_a_series_scales_and_shifts_its_forecast(seed, offs
             np.testing.assert_allclose(getattr(moved, name), wanted, atol=2e-2 * factor)
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 @given(st.integers(0, 999))
 def test_a_limit_below_mirrors_a_limit_above(seed):
     series: dict[tuple[int, str], np.ndarray] = {}
@@ -135,7 +138,7 @@ def test_a_limit_below_mirrors_a_limit_above(seed):
         assert below.upper_at(100.0) == -above.upper_at(100.0)
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 @given(st.integers(0, 999))
 def test_the_probability_does_not_rise_with_the_limit(seed):
     matrix = SeriesMatrix(STEP, 200)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from forestall.backtest.baselines import burn_alert, persistence, predict_linear
 from forestall.core import score
@@ -172,7 +173,9 @@ def learned(values: np.ndarray, limit: float, *, above: bool) -> tuple[float, bo
 known_cases = cases().filter(lambda case: 1e-20 < abs(case[1]) < 1e20 and abs(case[0]) < 1e21)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(
+    max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 @given(st.lists(known_cases, min_size=5, max_size=5))
 def test_forecast_risk_backtest_and_baselines_agree_on_what_is_past(drawn):
     """Several cases are learned together, which hardly takes longer than one."""

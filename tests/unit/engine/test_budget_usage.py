@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from tests.support.examples import examples
 from tests.support.memory_cluster import MemoryCluster, Request
 
 from forestall.actions.notify import NoChannels
@@ -189,7 +190,7 @@ class Budgets(RuleBasedStateMachine):
         assert min(levels, default=0.0) >= -0.05
 
 
-Budgets.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+Budgets.TestCase.settings = settings(max_examples=examples(40), stateful_step_count=40, deadline=None)
 TestBudgets = Budgets.TestCase
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
+from tests.support.examples import examples
 from tests.support.memory_cluster import MemoryCluster, Request
 from tests.support.virtual_time import run
 
@@ -214,7 +215,7 @@ PAST = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(30))
 @given(PAST, st.data(), st.sampled_from(["same", "new"]), st.sampled_from(["", "refused", "lost"]), st.floats(0, HOUR))
 def test_deletion_never_makes_a_policy_act_sooner(past, data, process, trouble, later):
     store = a_store(*past)

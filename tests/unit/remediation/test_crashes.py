@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from tests.support.examples import examples
 
 from forestall.actions.node_action import CORDONED_BY
 from forestall.actions.patch import PATCHED_BY
@@ -250,7 +251,9 @@ class Crashes(RuleBasedStateMachine):
 
 def test_no_crash_lost_answer_or_second_leader_does_anything_twice(world, run):
     machine = type("Machine", (Crashes,), {"world_of": staticmethod(lambda: _fresh(world)), "kit": run})
-    run_state_machine_as_test(machine, settings=settings(max_examples=200, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=examples(80), stateful_step_count=40, deadline=None)
+    )
 
 
 @pytest.mark.parametrize("kind", sorted(INTENTS))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from forestall.api import Remediation
 from forestall.errors import InvalidInput
@@ -30,7 +31,7 @@ def recommended(services, *, autoscalers, interval=120.0):
 
 
 @given(st.integers(0, 10_000), st.sampled_from([15.0, 180.0, 600.0]), st.floats(0.2, 0.9))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_no_controller_is_below_the_lower_bound(make_service, run_sync, seed, start_up, target):
     pytest.importorskip("scipy")
     random = np.random.default_rng(seed)

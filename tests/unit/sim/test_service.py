@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from forestall.errors import InvalidInput
 from forestall.sim.service import EVICTION, ServiceFleet, ServiceParameters
@@ -25,7 +26,7 @@ def simulate(parameters, replicas, rates, max_replicas=60):
 
 
 @given(TERMS, st.integers(0, 20), RATES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_requests_are_conserved(parameters, replicas, rates):
     before = 0.0
     for step in simulate(parameters, replicas, rates):
@@ -38,7 +39,7 @@ def test_requests_are_conserved(parameters, replicas, rates):
 
 
 @given(TERMS, st.integers(0, 20), st.integers(1, 10), RATES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_more_replicas_are_never_worse(parameters, replicas, added, rates):
     before, after = simulate(parameters, replicas, rates), simulate(parameters, replicas + added, rates)
     for a, b in zip(before, after, strict=True):
