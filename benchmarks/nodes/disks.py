@@ -24,6 +24,7 @@ def measure(bench: NodesBench, nodes: list[Node], *, quick: bool) -> dict[str, A
     """Fill the disk of each node, ten times in all, with applications of both kinds on it."""
     bench.namespace(NAMES[0])
     bench.namespace(NAMES[1], **{"forestall.dev/protected": "true"})
+    bench.cluster.apply(policy({"indicators": ["disk"], "drain": {"healthyFor": "20s"}}), namespace=NAMES[0])
     rounds = 1 if quick else math.ceil(COUNT / len(nodes))
     totals: dict[str, Any] = {"disks": 0, "badSeconds": {"without": 0, "with": 0}}
     began: dict[str, list[float]] = {}
@@ -77,11 +78,7 @@ def _fill(bench: NodesBench, node: Node) -> float:
         bench.cluster.kubectl("delete", "deployment", name, "-n", namespace, "--ignore-not-found", "--wait=true")
         bench.cluster.apply(budget, namespace=namespace)
         bench.deploy(app(name, replicas=2, node=node.name), namespace)
-    bench.cluster.apply(
-        objective(name, NAMES[0], disk(node.name)),
-        policy({"indicators": ["disk"], "drain": {"healthyFor": "20s"}}),
-        namespace=NAMES[0],
-    )
+    bench.cluster.apply(objective(name, NAMES[0], disk(node.name)), namespace=NAMES[0])
     time.sleep(SETTLE_S)
     begins = time.time()
     while (elapsed := time.time() - begins) < CLEANED_AFTER_S:
