@@ -101,6 +101,10 @@ class SeriesMatrix:
         """The number of the column of ``time`` (s since the epoch)."""
         return round(time / self.step) + self._shift
 
+    def columns(self, times: NDArray[np.float64]) -> NDArray[np.int64]:
+        """As :meth:`column`, of many times."""
+        return np.rint(times / self.step).astype(np.int64) + self._shift
+
     def backfill(self, key: Key, times: ArrayLike, values: ArrayLike) -> None:
         """Write the history of a series: ``times`` (s) in any order; points older than the ring are dropped."""
         time = np.asarray(times, dtype=np.float64).ravel()
@@ -114,7 +118,7 @@ class SeriesMatrix:
             return
         order = np.argsort(time, kind="stable")
         time, value = time[order], value[order]
-        columns = np.rint(time / self.step).astype(np.int64) + self._shift
+        columns = self.columns(time)
         head = int(columns[-1]) if self.head is None else max(self.head, int(columns[-1]))
         self._advance(head)
         in_ring = columns > head - self.capacity

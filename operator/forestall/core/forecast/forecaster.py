@@ -96,7 +96,7 @@ class BreachForecaster:
         points, at = narrow(values), np.asarray(times, dtype=np.float64)
         finite = np.isfinite(points)
         sign = np.float32(1 if limit.above else -1)
-        columns = np.array([self._matrix.column(time) for time in at[finite]], dtype=np.int64)
+        columns = self._matrix.columns(at[finite])
         max_gap = max(3, round(1.5 * float(np.median(np.diff(columns))))) if columns.size > 1 else 3
         past = past_events(
             columns, sign * points[finite], np.float32(sign * narrow_limits(limit.value)), max_gap, self._matrix.step
@@ -115,13 +115,14 @@ class BreachForecaster:
             return
         self._cover_rows()
         self._drop_old_marks(head)
-        self.remembered = {key: entry for key, entry in self.remembered.items() if key in self._matrix}
         if self._column is not None:
             for column in range(max(self._column + 1, head - self._matrix.capacity + 1), head + 1):
                 for number, bank in enumerate(self._banks):
                     bank.advance(self._frame(number, column), self._marks(number))
         self._column = head
         renewed = np.flatnonzero(self._versions != self._matrix.versions)
+        if renewed.size:
+            self.remembered = {key: entry for key, entry in self.remembered.items() if key in self._matrix}
         for start in range(0, renewed.size, _CHUNK):
             self._relearn(renewed[start : start + _CHUNK])
         self._versions = self._matrix.versions.copy()

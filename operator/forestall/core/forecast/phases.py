@@ -29,12 +29,10 @@ _DAY: Final = 86400.0
 
 
 class PhaseWindow(NamedTuple):
-    """A time relative to a column, in steps: from after ``start`` (rows,) to ``end``."""
+    """A time relative to the newest column, in steps: from after ``start`` (rows,) to ``end``."""
 
-    column: int
     start: Columns
     end: int
-    rows: NDArray[np.intp]
 
 
 class _Position(NamedTuple):
@@ -123,10 +121,9 @@ class Phases:
         Right after an event only those count that are plainly later.
         """
         slack = max(1, horizon // SLACK)
-        column = self._frame.column
-        just_came = column - self._newest <= 2 * slack
+        just_came = self._frame.column - self._newest <= 2 * slack
         self._change(np.where(just_came, self._newest + 2 * slack + 1, -NEVER))
-        return PhaseWindow(column, np.where(just_came, slack, -slack), horizon, self._rows)
+        return PhaseWindow(np.where(just_came, slack, -slack), horizon)
 
     def _came(self, window: PhaseWindow, period: int, shift: int = 0) -> tuple[Columns, NDArray[np.bool_]]:
         """Bit k: an event came in this window k periods ago, (rows,); and which did: (events, rows).
@@ -134,11 +131,13 @@ class Phases:
         The window is moved by ``shift`` steps. Notes when that changes.
         """
         length = window.end - window.start
-        since = np.where(self._is_event, window.column + window.end + shift - self._starts, 0)
+        since = np.where(self._is_event, self._frame.column + window.end + shift - self._starts, 0)
         number, offset = np.divmod(since, period)
         is_inside = self._is_event & (offset < length)
         change = np.where(is_inside, length, period) - offset
-        self._change(window.column + np.where(self._is_event & (number <= LONGEST), change, -NEVER // 2).min(axis=0))
+        self._change(
+            self._frame.column + np.where(self._is_event & (number <= LONGEST), change, -NEVER // 2).min(axis=0)
+        )
         matched = is_inside & (number >= 1) & (number <= LONGEST)
         bits = np.where(matched, np.int64(1) << np.minimum(number, LONGEST), 0)
         return np.asarray(np.bitwise_or.reduce(bits, axis=0)), matched
@@ -158,9 +157,9 @@ class Phases:
 
     def _add(self, position: _Position, window: PhaseWindow, period: int, came: Columns) -> None:
         """Add the evidence for a period; rows of which at most one event came are not active."""
-        since = np.maximum(window.column + window.start - self._oldest, 0)
+        since = np.maximum(self._frame.column + window.start - self._oldest, 0)
         periods = np.minimum(since // period, LONGEST)
-        self._change(window.column + np.where(periods < LONGEST, period - since % period, -NEVER // 2))
+        self._change(self._frame.column + np.where(periods < LONGEST, period - since % period, -NEVER // 2))
         active = np.flatnonzero((periods > 0) & (came & (came - 1) != 0))
         came = came[active]
         length = (window.end - window.start)[active]
@@ -179,8 +178,8 @@ class Phases:
         is_gap = begins > NEVER
         if not is_gap.any():
             return np.zeros(active.size, dtype=np.int64)
-        first = np.where(is_gap, window.column + window.start[active] - ends, 0) // period + 1
-        last = -(-np.where(is_gap, window.column + window.end - begins, 0) // period) - 1
+        first = np.where(is_gap, self._frame.column + window.start[active] - ends, 0) // period + 1
+        last = -(-np.where(is_gap, self._frame.column + window.end - begins, 0) // period) - 1
         bits = np.where(is_gap, range_bits(first, last), 0)
         return np.asarray(np.bitwise_or.reduce(bits, axis=0))
 
