@@ -114,10 +114,12 @@ async def compare(
     unscaled = await run([extended], FixedReplicas())
     (hpa,) = _results([HPA], await run([extended], Hpa(np.array([target]))), objective, skip)
     results = [*_results([NO_ACTION], unscaled, objective, skip, hpa), hpa]
-    for name in autoscalers:
-        if name != HPA:
-            alone = await run([extended], AUTOSCALERS[name](np.array([target])))
-            results += _results([name], alone, objective, skip, hpa)
+    alone = [
+        result
+        for name in dict.fromkeys((HPA, *autoscalers))
+        for result in await _alone(name, extended, target, objective, skip, hpa)
+    ]
+    results += [replace(result, name=used.name) for used, result in alone if used.name != HPA and used.target == target]
     if own is not None:
         own_run = await run(
             [extended],
@@ -140,16 +142,11 @@ async def compare(
         names = [_tuning_name(name, used, tuning) for used, tuning in zip(under, tunings, strict=True)]
         candidates += _results(names, with_forestall, objective, skip, hpa)
     best = _choose(hpa.figures, candidates)
-    alone_results = [
-        result
-        for name in dict.fromkeys((HPA, *autoscalers))
-        for result in await _alone(name, extended, target, objective, skip, hpa)
-    ]
     reference = (hpa if best is None else candidates[best]).figures
-    equivalent = _cheapest_equivalent(alone_results, reference.bad_minutes)
+    equivalent = _cheapest_equivalent(alone, reference.bad_minutes)
     if best is not None and equivalent is not None and equivalent.replica_hours <= reference.replica_hours:
         best = None
-    confidence = None if best is None else _confidence(candidates[best], hpa, [result for _, result in alone_results])
+    confidence = None if best is None else _confidence(candidates[best], hpa, [result for _, result in alone])
     uncertain = None if best is None or confidence is None or confidence >= CONFIDENCE_LEVEL else candidates[best].name
     if uncertain is not None:
         best = None
