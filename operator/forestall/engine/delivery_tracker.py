@@ -9,6 +9,7 @@ import asyncio
 from collections import OrderedDict, defaultdict
 from typing import Final
 
+from forestall.engine.settings import DELIVERY_WAIT
 from forestall.errors import NotSent
 from forestall.ports import Notice, Notifier
 
@@ -33,7 +34,7 @@ class DeliveryTracker:
     send.
     """
 
-    def __init__(self, notifier: Notifier, wait: float = 0.5) -> None:
+    def __init__(self, notifier: Notifier, wait: float = DELIVERY_WAIT) -> None:
         """``wait``: how long (s) the first call waits for the delivery of a notification; later calls do not wait."""
         self._notifier = notifier
         self._wait = wait

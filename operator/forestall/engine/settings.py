@@ -11,7 +11,7 @@ _VALUES_LEAST_S = 4.0
 """How long (s) they may take at the least, unless cycles are shorter."""
 _VALUES = 3 / 8
 """The largest share of a cycle's limit for the queries for values."""
-_DELIVERY_S = 0.5
+DELIVERY_WAIT = 0.5
 """How long (s) a cycle waits for the delivery of a notification at the most."""
 OBSERVED = 0.7
 """The share of a cycle's limit after which every answer of a source is late."""
@@ -74,7 +74,7 @@ class Settings:
     @property
     def delivery_wait(self) -> float:
         """How long one cycle waits for the delivery of a new notification; the next cycle looks at it again."""
-        return min(_DELIVERY_S, self.interval / 20)
+        return min(DELIVERY_WAIT, self.interval / 20)
 
     @property
     def windows(self) -> float:
