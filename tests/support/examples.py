@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-IS_RANDOM: Final = "FORESTALL_RANDOM" in os.environ
+IS_RANDOM: Final = not {"FORESTALL_RANDOM", "FORESTALL_FUZZ"}.isdisjoint(os.environ)
 """Whether each run has new examples."""
 _FACTOR: Final = 10
 

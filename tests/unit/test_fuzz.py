@@ -34,7 +34,6 @@ if "FORESTALL_FUZZ" in os.environ:
 EXAMPLES = int(os.environ.get("FORESTALL_FUZZ", "200"))
 fuzz = settings(
     max_examples=EXAMPLES,
-    derandomize="FORESTALL_FUZZ" not in os.environ,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -301,7 +301,7 @@ def registry(actions: Sequence[str]) -> Registry:
 
 
 @settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES <= 25, database=None,
+    max_examples=EXAMPLES, database=None,
     suppress_health_check=list(HealthCheck), print_blob=True,
 )  # fmt: skip
 @given(
